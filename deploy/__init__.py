@@ -1,0 +1,1 @@
+"""How Rookery is run: gateway, local stack, topics, database roles."""

@@ -1,0 +1,1 @@
+"""Shared code of the services; each folder's own docstring says what it is for."""

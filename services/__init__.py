@@ -1,0 +1,1 @@
+"""The services. Each owns its tables and speaks to the others through Kafka topics only."""

@@ -1,0 +1,101 @@
+"""pytest fixtures: a real PostgreSQL and a real broker, shared or one's own.
+
+`ROOKERY_TEST_BROKER=embedded|apache` chooses the broker (default embedded). `DATABASE_URL` and
+`KAFKA_BOOTSTRAP_SERVERS` make the shared ones existing servers instead.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from libs.testing.servers import (
+    Broker,
+    EmbeddedBroker,
+    ExistingBroker,
+    ExistingPostgres,
+    Postgres,
+    PostgresServer,
+)
+from libs.testing.servers.apache import apache_broker
+from libs.testing.servers.process import guard
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """The PostgreSQL of the whole run; make databases of your own in it."""
+    if url := os.environ.get("DATABASE_URL"):
+        yield ExistingPostgres(url)
+        return
+    with _own_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[Broker | ExistingBroker]:
+    """The broker of the whole run; make topics and groups of your own in it."""
+    if bootstrap := os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+        yield ExistingBroker(bootstrap)
+        return
+    with _own_broker() as server:
+        yield server
+
+
+@pytest.fixture
+def fresh_postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL of the test's own, to be killed, paused and restarted at will."""
+    with _own_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def fresh_broker() -> Iterator[Broker]:
+    """A broker of the test's own, to be killed, paused and wiped at will."""
+    with _own_broker() as server:
+        yield server
+
+
+@contextmanager
+def _own_postgres() -> Iterator[PostgresServer]:
+    with _folder() as folder:
+        server = PostgresServer(folder / "postgres")
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop("immediate")
+
+
+@contextmanager
+def _own_broker() -> Iterator[Broker]:
+    kind = os.environ.get("ROOKERY_TEST_BROKER", "embedded")
+    if kind not in {"embedded", "apache"}:
+        raise pytest.UsageError(f"ROOKERY_TEST_BROKER={kind}: say embedded or apache")
+    with _folder() as folder:
+        server: Broker = (
+            EmbeddedBroker(folder / "broker.log")
+            if kind == "embedded"
+            else apache_broker(folder / "kafka")
+        )
+        server.start()
+        try:
+            yield server
+        finally:
+            # What it holds is thrown away, so nothing is gained by an orderly end.
+            server.kill()
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    # Not pytest's tmp_path: its parents are closed to the user PostgreSQL runs as under root.
+    folder = Path(tempfile.mkdtemp(prefix="rookery-test-"))
+    guard.order(f"folder {folder}")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        guard.order(f"keep {folder}")

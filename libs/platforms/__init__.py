@@ -1,0 +1,1 @@
+"""The social platforms behind one interface (`base.Platform`), built by `registry.build`."""

@@ -25,6 +25,25 @@ from libs.testing.servers.apache import apache_broker
 from libs.testing.servers.process import guard
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--only-broker`."""
+    parser.addoption(
+        "--only-broker", action="store_true", help="run only the tests that use a broker"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what never talks to a broker when `--only-broker` is given."""
+    if config.getoption("--only-broker"):
+        used = [i for i in items if {"broker", "fresh_broker"} & set(_fixtures(i))]
+        config.hook.pytest_deselected(items=[i for i in items if i not in used])
+        items[:] = used
+
+
+def _fixtures(item: pytest.Item) -> list[str]:
+    return item.fixturenames if isinstance(item, pytest.Function) else []
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """The PostgreSQL of the whole run; make databases of your own in it."""

@@ -1,0 +1,85 @@
+# Rookery. `make` alone lists the targets. Works with GNU make 4 and with macOS's 3.81.
+
+.DEFAULT_GOAL := help
+.PHONY: help install run reset test test-kafka e2e check fmt lock clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Rewritten after each installation, so that a changed lock or pyproject.toml installs again.
+STAMP := $(VENV)/.installed
+# Passed on to pytest, for example: make test ARGS="libs/eventlog -x"
+ARGS ?=
+
+##@ Start here
+
+help: ## List these targets
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+
+install: $(STAMP) ## Make the virtual environment in .venv and install the locked packages
+
+run: $(STAMP) ## Start the whole local stack with a demo workspace; Ctrl-C stops it
+	@exec $(BIN)/python -m deploy.local up
+
+reset: $(STAMP) ## Throw away the local stack's data and secrets (.rookery)
+	@exec $(BIN)/python -m deploy.local reset
+
+##@ Test
+
+test: $(STAMP) ## Unit and integration tests on a real PostgreSQL and the embedded broker
+	@exec $(BIN)/python -m pytest $(ARGS)
+
+test-kafka: $(STAMP) ## Every test that uses a broker, on a real Apache Kafka
+	@$(BIN)/python -m libs.testing.servers
+	@ROOKERY_TEST_BROKER=apache exec $(BIN)/python -m pytest --only-broker $(ARGS)
+
+e2e: $(STAMP) ## Journeys through the gateway of a local stack of their own
+	@exec $(BIN)/python -m pytest tests-e2e $(ARGS)
+
+##@ Work on it
+
+check: $(STAMP) ## Format, lint, types and import boundaries; changes nothing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fmt: $(STAMP) ## Format the code and apply the linter's safe fixes
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(STAMP) ## Resolve pyproject.toml into the two hashed lock files (UPGRADE=1: newest versions)
+	$(LOCK) --output-file requirements.txt pyproject.toml
+	$(LOCK) --extra dev --output-file requirements-dev.txt pyproject.toml
+
+clean: ## Remove the virtual environment and every cache; data in .rookery stays
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-annotate --no-header $(if $(UPGRADE),--upgrade)
+
+$(STAMP): requirements-dev.txt pyproject.toml
+	@set -e; \
+	if [ ! -x $(BIN)/python ]; then \
+	  for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
+	    if "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+	      2>/dev/null; then found=$$python; break; fi; \
+	  done; \
+	  if [ -z "$$found" ]; then \
+	    echo "Rookery needs Python 3.11 or newer with its venv module, and none was found." >&2; \
+	    echo "Install one (python.org; Debian: python3 and python3-venv), or name one:" >&2; \
+	    echo "  make install PYTHON=/path/to/python3" >&2; \
+	    exit 1; \
+	  fi; \
+	  echo "Making $(VENV) with $$("$$found" --version)"; \
+	  "$$found" -m venv $(VENV); \
+	fi; \
+	echo "Installing the locked packages"; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --require-hashes -r requirements-dev.txt; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --no-deps --no-build-isolation -e .; \
+	touch $(STAMP)

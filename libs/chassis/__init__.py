@@ -1,0 +1,1 @@
+"""What every service stands on: settings, logging, auth, tenancy, errors, health, process entry."""

@@ -1,0 +1,86 @@
+"""A service's database under one of its roles, and the tenant of a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from libs.eventlog.log import APPENDED
+from libs.eventlog.notify import Notifier
+
+_SET = text(
+    "SELECT set_config('rookery.workspace_id', :workspace, true),"
+    " set_config('rookery.user_id', :user, true)"
+)
+
+
+def sqlalchemy_url(url: str) -> URL:
+    """The psycopg form of a `postgresql://` URL."""
+    return make_url(url).set(drivername="postgresql+psycopg")
+
+
+def libpq_url(url: str) -> str:
+    """The plain `postgresql://` form, for psycopg itself."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def create_engine(url: str, *, name: str, pool_size: int = 5, **kwargs: Any) -> AsyncEngine:
+    """An engine that fails fast: a dead or stopped database is an error within seconds.
+
+    `name` shows in `pg_stat_activity`. Does not connect yet.
+    """
+    return create_async_engine(
+        sqlalchemy_url(url),
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_timeout=5,
+        pool_pre_ping=False,
+        connect_args={
+            "application_name": name,
+            "connect_timeout": 5,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 2,
+            "tcp_user_timeout": 15_000,
+            "options": "-c timezone=UTC -c statement_timeout=30s"
+            " -c idle_in_transaction_session_timeout=60s",
+        },
+        **kwargs,
+    )
+
+
+class Database:
+    """Transactions of a tenant. Every statement inside sees only that workspace's rows."""
+
+    def __init__(self, engine: AsyncEngine, notifier: Notifier | None = None) -> None:
+        self.engine = engine
+        self._notifier = notifier
+
+    @asynccontextmanager
+    async def transaction(
+        self, *, workspace_id: UUID | None = None, user_id: UUID | None = None
+    ) -> AsyncIterator[AsyncConnection]:
+        """One transaction as the given tenant and person; commits at the end, rolls back on error.
+
+        The setting lives and dies with the transaction, so it cannot leak through the pool.
+        Without a workspace no tenant row is visible.
+        """
+        async with self.engine.begin() as connection:
+            await connection.execute(
+                _SET, {"workspace": str(workspace_id or ""), "user": str(user_id or "")}
+            )
+            connection.info.pop(APPENDED, None)
+            yield connection
+            appended = connection.info.pop(APPENDED, False)
+        if appended and self._notifier is not None:
+            self._notifier.wake()
+
+    async def close(self) -> None:
+        """Close the pool. Idempotent."""
+        await self.engine.dispose()

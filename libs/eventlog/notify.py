@@ -1,0 +1,42 @@
+"""Waking the relay after a commit."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from sqlalchemy import exc as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+CHANNEL = "rookery_log"
+_DEBOUNCE_SECONDS = 0.005
+
+
+class Notifier:
+    """One debounced NOTIFY per process, outside of any append.
+
+    A NOTIFY inside the append would take a lock over the whole commit; this one is only a hint,
+    and a lost one costs the relay's poll interval.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._task: asyncio.Task[None] | None = None
+        self._again = False
+
+    def wake(self) -> None:
+        """Ask for a NOTIFY soon. Never blocks, never raises."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._send())
+        else:
+            self._again = True
+
+    async def _send(self) -> None:
+        while True:
+            self._again = False
+            await asyncio.sleep(_DEBOUNCE_SECONDS)
+            with contextlib.suppress(sa.SQLAlchemyError, OSError):
+                async with self._engine.connect() as connection:
+                    await connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
+            if not self._again:
+                return

@@ -1,0 +1,21 @@
+"""How to reach the broker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class BrokerConfig:
+    """One installation's broker.
+
+    `idempotence` is off only where the broker has no InitProducerId. `partitions` and
+    `replication` are for topics that do not exist yet; an existing one is never changed.
+    """
+
+    bootstrap_servers: str
+    idempotence: bool = True
+    partitions: int = 6
+    replication: int = 1
+    fetch_wait_ms: int = 500
+    request_timeout_ms: int = 10_000

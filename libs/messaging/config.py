@@ -10,7 +10,8 @@ class BrokerConfig:
     """One installation's broker.
 
     `idempotence` is off only where the broker has no InitProducerId. `partitions` and
-    `replication` are for topics that do not exist yet; an existing one is never changed.
+    `replication` are for topics that do not exist yet; an existing one is never changed. `prefix`
+    stands before every topic and group, so that installations can share a cluster.
     """
 
     bootstrap_servers: str
@@ -19,3 +20,4 @@ class BrokerConfig:
     replication: int = 1
     fetch_wait_ms: int = 500
     request_timeout_ms: int = 10_000
+    prefix: str = ""

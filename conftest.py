@@ -1,0 +1,8 @@
+"""Fixtures of all tests."""
+
+pytest_plugins = [
+    "libs.testing.fixtures",
+    "libs.testing.databases",
+    "libs.testing.identity",
+    "libs.testing.topics",
+]

@@ -1,0 +1,132 @@
+"""A producer that keeps order within a partition whatever fails."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.partitioner import DefaultPartitioner
+
+from libs.messaging.config import BrokerConfig
+
+MAX_BATCH_BYTES = 512 * 1024
+MAX_MESSAGE_BYTES = 900_000
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What goes on a topic. `timestamp_ms` is the event's time; None is the present."""
+
+    key: bytes
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+    timestamp_ms: int | None = None
+
+
+class Producer:
+    """Sends batches one after the other within a partition, partitions side by side.
+
+    A library producer with several batches under way can fail one and deliver the next; a reader
+    that fences by cursor would then take the repeat of the first for a duplicate and lose it. Here
+    a batch leaves only when the one before it is acknowledged. After any error the producer is
+    spent: close it, make a new one and send again from the last acknowledged place (aiokafka does
+    not recover from every fatal error by itself, its issue 1017).
+    """
+
+    def __init__(self, broker: BrokerConfig) -> None:
+        self._broker = broker
+        self._timeout = broker.request_timeout_ms / 1000
+        self._partitioner = DefaultPartitioner()
+        self._partitions: dict[str, list[int]] = {}
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=broker.bootstrap_servers,
+            acks="all",
+            enable_idempotence=broker.idempotence,
+            compression_type="lz4",
+            max_batch_size=MAX_BATCH_BYTES,
+            linger_ms=0,
+            request_timeout_ms=broker.request_timeout_ms,
+        )
+
+    async def __aenter__(self) -> Producer:
+        """Connect. Raises KafkaError when the broker is not there."""
+        try:
+            await asyncio.wait_for(self._producer.start(), self._timeout)
+        except TimeoutError:
+            await self._stop()
+            raise KafkaTimeoutError("the broker did not answer") from None
+        except BaseException:
+            await self._stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._stop()
+
+    async def _stop(self) -> None:
+        # stop() waits for what is under way, for ever where the broker is gone.
+        with contextlib.suppress(KafkaError, TimeoutError, OSError):
+            await asyncio.wait_for(self._producer.stop(), 2)
+
+    async def partition_for(self, topic: str, stream: str) -> int:
+        """The partition of a stream (murmur2 of the key, as every Kafka client does)."""
+        if topic not in self._partitions:
+            found = await asyncio.wait_for(
+                self._producer.partitions_for(self._broker.prefix + topic), self._timeout
+            )
+            self._partitions[topic] = sorted(found)
+        known = self._partitions[topic]
+        return int(self._partitioner(stream.encode(), known, known))
+
+    async def send(self, topic: str, batches: Mapping[int, Sequence[Message]]) -> dict[int, int]:
+        """Send the messages of each partition in order and wait until all are acknowledged.
+
+        Gives, for each partition, an offset that its end has reached at least. Raises KafkaError;
+        then some of the messages may be on the topic, but never one without those before it in
+        its partition.
+        """
+        name = self._broker.prefix + topic
+        tasks = {
+            partition: asyncio.create_task(self._send_partition(name, partition, messages))
+            for partition, messages in batches.items()
+            if messages
+        }
+        try:
+            return {partition: await task for partition, task in tasks.items()}
+        except TimeoutError:
+            raise KafkaTimeoutError("no acknowledgement in time") from None
+        finally:
+            for task in tasks.values():
+                task.cancel()
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+    async def _send_partition(self, topic: str, partition: int, messages: Sequence[Message]) -> int:
+        end = 0
+        rest = list(reversed(messages))
+        while rest:
+            batch = self._producer.create_batch()
+            while rest:
+                message = rest[-1]
+                added = batch.append(
+                    key=message.key,
+                    value=message.value,
+                    timestamp=message.timestamp_ms,
+                    headers=message.headers,
+                )
+                if added is None:  # the batch is full
+                    break
+                rest.pop()
+            delivery = await self._producer.send_batch(batch, topic, partition=partition)
+            metadata = await asyncio.wait_for(delivery, self._timeout)
+            end = metadata.offset + 1
+        return end

@@ -1,0 +1,54 @@
+"""Topics: made when missing, never changed in place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+
+from libs.messaging.config import BrokerConfig
+
+
+async def ensure_topics(broker: BrokerConfig, topics: Sequence[str]) -> None:
+    """Create those of `topics` (without the prefix) that do not exist. Idempotent.
+
+    They keep what they hold: the owner's table is the truth, but a reader that was away for a
+    month should find its place. Raises aiokafka.errors.KafkaError.
+    """
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=broker.bootstrap_servers, request_timeout_ms=broker.request_timeout_ms
+    )
+    await admin.start()
+    try:
+        answer = await admin.create_topics(
+            [
+                NewTopic(
+                    broker.prefix + topic,
+                    num_partitions=broker.partitions,
+                    replication_factor=broker.replication,
+                    topic_configs={"retention.ms": "-1"},
+                )
+                for topic in topics
+            ]
+        )
+    finally:
+        await admin.close()
+    for _, code, *_ in answer.topic_errors:
+        error = for_code(code)
+        if code and not issubclass(error, TopicAlreadyExistsError):
+            raise error
+
+
+async def cluster_id(broker: BrokerConfig) -> str | None:
+    """The cluster's own name for itself; another one means another, or an emptied, broker."""
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=broker.bootstrap_servers, request_timeout_ms=broker.request_timeout_ms
+    )
+    await admin.start()
+    try:
+        description = await admin.describe_cluster()
+    finally:
+        await admin.close()
+    name = description["cluster_id"]
+    return None if name is None else str(name)

@@ -17,6 +17,7 @@ from libs.contracts.accounts import PlatformName
 from libs.contracts.event import Event, Value
 
 Count = Annotated[int, Field(ge=0, le=2_147_483_647)]
+Total = Annotated[int, Field(ge=0, le=9_007_199_254_740_991)]
 PlatformId = Annotated[str, Field(min_length=1, max_length=255)]
 Share = Annotated[float, Field(ge=0, le=1_000_000_000)]
 MediaType = Literal["photo", "video", "carousel", "reel"]
@@ -172,7 +173,12 @@ class WebhookReplayFinished(PlatformEvent, type="ingestion.webhook_replay_finish
 
 
 class AccountMetricsObserved(PlatformEvent, type="ingestion.account_metrics_observed.v1"):
-    """A poll of the account's own numbers at `occurred_at`; the `_24h` meaning is the data model's."""
+    """A poll of the account's own numbers at `occurred_at`.
+
+    `reach`, `impressions`, `engagement_count` and `profile_views` are of the last 24 hours, as in
+    the data model. A platform that knows only sums since the account began gives those in the
+    `_total` fields instead: the 24 hours are the difference to the observation a day before.
+    """
 
     followers_count: Count | None = None
     following_count: Count | None = None
@@ -181,6 +187,8 @@ class AccountMetricsObserved(PlatformEvent, type="ingestion.account_metrics_obse
     impressions: Count | None = None
     engagement_count: Count | None = None
     profile_views: Count | None = None
+    impressions_total: Total | None = None
+    engagement_total: Total | None = None
     extra_data: dict[str, Any] = Field(default_factory=dict)
 
 

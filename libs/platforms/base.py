@@ -83,11 +83,17 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Whose account a grant opens. `platform_user_id` is the id that webhooks name."""
+    """Whose account a grant opens.
+
+    `platform_user_id` is the id that its webhooks name. `other_ids` are further ids of the same
+    account under which the platform may speak of it: Instagram's deauthorisation names the person
+    by an id of their own.
+    """
 
     platform_user_id: str
     handle: str
     display_name: str | None
+    other_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

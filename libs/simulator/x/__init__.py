@@ -1,0 +1,1 @@
+"""X (API v2) as section 4 of the platform notes has it."""

@@ -151,8 +151,8 @@ def _cluster(name: str, address: str) -> dict[str, Any]:
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": f"{_TYPE}.upstreams.http.v3.HttpProtocolOptions",
                 "explicit_http_config": {"http_protocol_options": {}},
-                # Below the services' own 5 s, so that Envoy never sends into a closing connection.
-                "common_http_protocol_options": {"idle_timeout": "4s"},
+                # Below the services' own 75 s, so that Envoy never sends into a closing connection.
+                "common_http_protocol_options": {"idle_timeout": "60s"},
             }
         },
     }

@@ -132,6 +132,11 @@ class ServerProcess:
                 raise ServerError(f"{self.name} was not ready after {timeout:.0f} s{self.tail()}")
             time.sleep(0.02)
 
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM and return at once; `stop` waits. Does nothing when the child is down."""
+        if self._child is not None and self.alive:
+            self._child.send_signal(signal.SIGTERM)
+
     def stop(self, with_signal: signal.Signals = signal.SIGTERM, timeout: float = 10.0) -> None:
         """Ask the child to end, wait, kill it after `timeout` s. Does nothing when it is down."""
         if self._child is None:
@@ -190,7 +195,9 @@ class ServerProcess:
     def tail(self, lines: int = TAIL_LINES) -> str:
         """What the child logged last since its start, set off for a message, with the file."""
         with contextlib.suppress(OSError), self.log.open("rb") as file:
-            file.seek(max(self._log_start, self.log.stat().st_size - 100_000))
+            size = self.log.stat().st_size
+            start = self._log_start if self._log_start <= size else 0  # begun anew meanwhile
+            file.seek(max(start, size - 100_000))
             text = file.read().decode(errors="replace").rstrip().splitlines()[-lines:]
             if text:
                 return "\n" + "\n".join(f"    {line}" for line in text) + f"\n  (log: {self.log})"

@@ -1,0 +1,141 @@
+"""The demo workspace, made through the same doors that everybody uses; safe to repeat."""
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from deploy.local.console import console
+from libs.testing.servers import ServerError
+
+EMAIL = "demo@rookery.example"
+OPERATOR_EMAIL = "operator@rookery.example"
+WORKSPACE = "Demo"
+PLATFORMS = ("instagram", "tiktok", "linkedin", "x")
+# The simulator's own defaults: secrets of no real platform.
+WEBHOOK_SECRETS = {
+    "instagram": "ig-app-secret",
+    "tiktok": "tt-client-secret",
+    "linkedin": "li-client-secret",
+    "x": "x-consumer-secret",
+}
+_SETTLE_SECONDS = 30.0
+_CALLBACK = re.compile(r"/v1/oauth/[^/]+/callback$")
+
+
+@dataclass(frozen=True)
+class Visit:
+    """Where the stack is. `check` raises when the seeding should be given up."""
+
+    gateway: str
+    simulator: str
+    services: Mapping[str, str]
+    secret: Callable[[str], str]
+    check: Callable[[], None]
+
+
+def seed(visit: Visit) -> dict[str, Any]:
+    """Make what is missing of the demo; gives `demo` and `operator` for local.json.
+
+    Raises ServerError when a service refuses.
+    """
+    if not {"identity", "accounts"} <= set(visit.services):
+        return {}
+    with httpx.Client(base_url=visit.gateway, timeout=30, trust_env=False) as http:
+        return _Seeding(visit, http).run()
+
+
+class _Seeding:
+    def __init__(self, visit: Visit, http: httpx.Client) -> None:
+        self._visit = visit
+        self._http = http
+
+    def run(self) -> dict[str, Any]:
+        password = self._visit.secret("demo")
+        operator = self._visit.secret("operator")
+        self._register(EMAIL, password)
+        self._register(OPERATOR_EMAIL, operator)
+        self._sign_in(EMAIL, password)
+        workspace = self._workspace()
+        self._connect_all(workspace)
+        return {
+            "demo": {"email": EMAIL, "password": password, "workspace_id": workspace},
+            "operator": {"email": OPERATOR_EMAIL, "password": operator},
+        }
+
+    def _register(self, email: str, password: str) -> None:
+        answer = self._post("/v1/auth/register", {"email": email, "password": password})
+        if answer.status_code != 409:  # registered by an earlier start
+            _ok(answer)
+
+    def _sign_in(self, email: str, password: str) -> None:
+        answer = _ok(self._post("/v1/auth/login", {"email": email, "password": password}))
+        self._http.headers["authorization"] = f"Bearer {answer.json()['access_token']}"
+
+    def _workspace(self) -> str:
+        # The gateway may still be fetching the keys that tokens are checked with.
+        listed = self._settled(lambda: self._http.get("/v1/workspaces"))
+        for workspace in listed.json()["items"]:
+            if workspace["name"] == WORKSPACE:
+                return str(workspace["id"])
+        return str(_ok(self._post("/v1/workspaces", {"name": WORKSPACE})).json()["id"])
+
+    def _connect_all(self, workspace: str) -> None:
+        base = f"/v1/workspaces/{workspace}/accounts"
+        # The other services learn of a new workspace by its event.
+        listed = self._settled(lambda: self._http.get(base))
+        connected = {account["platform"] for account in listed.json()["items"]}
+        missing = [platform for platform in PLATFORMS if platform not in connected]
+        if not missing:
+            return
+        console.print(f"Connecting {', '.join(missing)} to the demo workspace")
+        self._consent("allow")
+        try:
+            for platform in missing:
+                self._visit.check()
+                answer = _ok(self._post(f"{base}/{platform}/connect", {}))
+                self._consent_and_return(answer.json()["authorize_url"])
+        finally:
+            self._consent("page")  # from now on a person is asked
+
+    def _consent(self, mode: str) -> None:
+        url = f"{self._visit.simulator}/_control/consent"
+        _ok(httpx.post(url, json={"mode": mode}, trust_env=False))
+
+    def _consent_and_return(self, url: str) -> None:
+        """Follow the browser's way: the platform's page, then back to our callback."""
+        for _ in range(5):
+            answer = httpx.get(url, timeout=30, trust_env=False)
+            if _CALLBACK.search(httpx.URL(url).path):
+                if answer.status_code >= 400:
+                    _ok(answer)
+                return
+            if not answer.is_redirect:
+                raise ServerError(f"The demo's consent ended at {url} with {answer.status_code}")
+            url = str(httpx.URL(url).join(answer.headers["location"]))
+        raise ServerError("The demo's consent went in circles")
+
+    def _post(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
+        return self._http.post(path, json=body)
+
+    def _settled(self, ask: Callable[[], httpx.Response]) -> httpx.Response:
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        while True:
+            self._visit.check()
+            answer = ask()
+            if answer.is_success or time.monotonic() > deadline:
+                return _ok(answer)
+            time.sleep(0.1)
+
+
+def _ok(answer: httpx.Response) -> httpx.Response:
+    if not answer.is_success:
+        request = answer.request
+        raise ServerError(
+            f"The demo could not be made: {request.method} {request.url} gave "
+            f"{answer.status_code}\n    {answer.text[:500]}"
+        )
+    return answer

@@ -14,6 +14,7 @@ from libs.simulator import ambient, control, refusals
 from libs.simulator.courier import Courier
 from libs.simulator.faults import Fault, FaultGate, refusal_response
 from libs.simulator.instagram import graph as instagram_graph
+from libs.simulator.instagram import insights_api as instagram_insights
 from libs.simulator.instagram import oauth as instagram_oauth
 from libs.simulator.linkedin import oauth as linkedin_oauth
 from libs.simulator.linkedin import rest as linkedin_rest
@@ -63,20 +64,23 @@ def create_app(settings: SimulatorSettings, clock: Clock | None = None) -> FastA
 
     app = FastAPI(title="Rookery simulator", lifespan=lifespan, redirect_slashes=False)
     app.state.simulation = sim
-    for router in (
-        instagram_oauth.router(sim),
-        instagram_graph.router(sim),
-        tiktok_oauth.router(sim),
-        tiktok_api.router(sim),
-        linkedin_oauth.router(sim),
-        linkedin_rest.router(sim),
-        linkedin_subscriptions.router(sim, courier),
-        x_oauth.router(sim),
-        x_api.router(sim),
-        x_webhooks.router(sim, courier),
-        control.router(sim, courier, faults),
+    app.state.courier = courier
+    app.state.faults = faults
+    for module in (
+        instagram_oauth,
+        instagram_graph,
+        instagram_insights,
+        tiktok_oauth,
+        tiktok_api,
+        linkedin_oauth,
+        linkedin_rest,
+        linkedin_subscriptions,
+        x_oauth,
+        x_api,
+        x_webhooks,
+        control,
     ):
-        app.include_router(router)
+        app.include_router(module.router)
     _speak(app)
     app.add_middleware(FaultGate, sim=sim, faults=faults)
     return app

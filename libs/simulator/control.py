@@ -9,12 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from libs.simulator import handshakes
 from libs.simulator.consent import Choice
-from libs.simulator.courier import Courier, report
+from libs.simulator.context import Faults, Sender, Sim
+from libs.simulator.courier import report
 from libs.simulator.emitting import Emission, emit, generate
 from libs.simulator.faults import Fault, Kind
 from libs.simulator.history import history
 from libs.simulator.people import Person, account_ids
-from libs.simulator.simulation import Simulation
 from libs.simulator.wire import PLATFORMS, Json, Platform
 
 
@@ -77,132 +77,142 @@ _REVOKED: dict[Platform, str] = {
 }
 
 
-def router(sim: Simulation, courier: Courier, faults: list[Fault]) -> APIRouter:
-    routes = APIRouter(prefix="/_control")
+router = APIRouter(prefix="/_control")
 
-    @routes.get("/state")
-    async def state() -> Json:
-        """The clock, who is connected, what is muted, what waits to be sent again."""
-        return {
-            "now": sim.clock.now().isoformat(),
-            "seed": sim.settings.seed,
-            "webhook_target": sim.settings.webhook_target,
-            "connected": {platform: sim.grants.connected(platform) for platform in PLATFORMS},
-            "muted": sim.muted,
-            "waiting_for_redelivery": courier.pending(),
-        }
 
-    @routes.post("/consent")
-    async def consent(body: ConsentBody) -> Json:
-        """How the consent pages answer from now on, of one platform or of all."""
-        choice = Choice.model_validate(body.model_dump(by_alias=True, exclude={"platform"}))
-        for platform in PLATFORMS if body.platform is None else (body.platform,):
-            sim.consent[platform] = choice
-        return {p: sim.choice(p).model_dump(by_alias=True) for p in PLATFORMS}
+@router.get("/state")
+async def state(sim: Sim, sender: Sender) -> Json:
+    """The clock, who is connected, what is muted, what waits to be sent again."""
+    return {
+        "now": sim.clock.now().isoformat(),
+        "seed": sim.settings.seed,
+        "webhook_target": sim.settings.webhook_target,
+        "connected": {platform: sim.grants.connected(platform) for platform in PLATFORMS},
+        "muted": sim.muted,
+        "waiting_for_redelivery": sender.pending(),
+    }
 
-    @routes.get("/people")
-    async def people(platform: Platform | None = None) -> list[Json]:
-        now = sim.clock.now()
-        return [
-            {**person.model_dump(mode="json"), "followers_now": sim.world.followers(person, now)}
-            for person in sim.world.people
-            if platform in (None, person.platform)
-        ]
 
-    @routes.post("/people")
-    async def put_person(body: NewPerson) -> Json:
-        """Creates a person, or replaces the one of that handle; their anchor is now."""
-        account_id, member_id = account_ids(body.platform, body.handle)
-        given = body.model_dump()
-        given["name"] = body.name or body.handle
-        given["account_id"] = body.account_id or account_id
-        given["member_id"] = body.member_id or member_id
-        person = Person(**given, anchor=sim.clock.now())
-        sim.world.put(person)
-        sim.keep()
-        return person.model_dump(mode="json")
+@router.post("/consent")
+async def consent(body: ConsentBody, sim: Sim) -> Json:
+    """How the consent pages answer from now on, of one platform or of all."""
+    choice = Choice.model_validate(body.model_dump(by_alias=True, exclude={"platform"}))
+    for platform in PLATFORMS if body.platform is None else (body.platform,):
+        sim.consent[platform] = choice
+    return {p: sim.choice(p).model_dump(by_alias=True) for p in PLATFORMS}
 
-    @routes.post("/emit")
-    async def emit_now(body: Emission) -> Response:
-        """Generates, sends and reports; answers when every first attempt is over."""
-        try:
-            return _json(await emit(sim, courier, body))
-        except ValueError as error:
-            raise HTTPException(422, str(error)) from None
 
-    @routes.post("/generate")
-    async def generate_only(body: Emission) -> Response:
-        """The same without sending; status is null."""
-        try:
-            return _json([report(one, None) for one in generate(sim, body)])
-        except ValueError as error:
-            raise HTTPException(422, str(error)) from None
+@router.get("/people")
+async def people(sim: Sim, platform: Platform | None = None) -> list[Json]:
+    now = sim.clock.now()
+    return [
+        {**person.model_dump(mode="json"), "followers_now": sim.world.followers(person, now)}
+        for person in sim.world.people
+        if platform in (None, person.platform)
+    ]
 
-    @routes.get("/faults")
-    async def list_faults() -> list[Json]:
-        return [vars(fault) for fault in faults]
 
-    @routes.post("/faults")
-    async def add_fault(body: FaultBody) -> list[Json]:
-        faults.append(Fault(**body.model_dump()))
-        return [vars(fault) for fault in faults]
+@router.post("/people")
+async def put_person(body: NewPerson, sim: Sim) -> Json:
+    """Creates a person, or replaces the one of that handle; their anchor is now."""
+    account_id, member_id = account_ids(body.platform, body.handle)
+    given = body.model_dump()
+    given["name"] = body.name or body.handle
+    given["account_id"] = body.account_id or account_id
+    given["member_id"] = body.member_id or member_id
+    person = Person(**given, anchor=sim.clock.now())
+    sim.world.put(person)
+    sim.keep()
+    return person.model_dump(mode="json")
 
-    @routes.delete("/faults")
-    async def clear_faults() -> list[Json]:
-        faults.clear()
-        return []
 
-    @routes.post("/limits")
-    async def set_limit(body: LimitBody) -> Json:
-        """Tightens a rate limit (rule names: docs of Limits); null restores the platform's own."""
-        sim.limits.override(body.rule, body.limit)
-        return body.model_dump()
+@router.post("/emit")
+async def emit_now(body: Emission, sim: Sim, sender: Sender) -> Response:
+    """Generates, sends and reports; answers when every first attempt is over."""
+    try:
+        return _json(await emit(sim, sender, body))
+    except ValueError as error:
+        raise HTTPException(422, str(error)) from None
 
-    @routes.post("/revoke")
-    async def revoke(body: RevokeBody) -> Json:
-        """Kills a person's tokens, and tells the receiver where the platform would."""
-        person = sim.world.person(body.platform, body.handle)
-        if person is None:
-            raise HTTPException(422, "no such person on this platform")
-        killed = sim.grants.revoke(sim.grants.of(body.platform, body.handle))
-        sim.kept.instagram_fields.pop(person.account_id, None)
-        sent: list[Json] = []
-        event = _REVOKED.get(body.platform)
-        if body.notify and event is not None:
-            wanted = Emission(platform=body.platform, event=event, handles=[body.handle])
-            sent = await emit(sim, courier, wanted)
-        return {"tokens_killed": killed, "sent": sent}
 
-    @routes.post("/handshake")
-    async def handshake(body: HandshakeBody) -> Json:
-        """Performs the platform's check of the target; passing unblocks a muted platform."""
-        checked = await handshakes.check(sim, courier.client, body.platform)
-        if checked["passed"]:
-            sim.muted.pop(body.platform, None)
-        return checked
+@router.post("/generate")
+async def generate_only(body: Emission, sim: Sim) -> Response:
+    """The same without sending; status is null."""
+    try:
+        return _json([report(one, None) for one in generate(sim, body)])
+    except ValueError as error:
+        raise HTTPException(422, str(error)) from None
 
-    @routes.get("/history")
-    async def past(
-        platform: Platform,
-        handle: str,
-        days: Annotated[int, Query(ge=1, le=400)] = 90,
-    ) -> Response:
-        person = sim.world.person(platform, handle)
-        if person is None:
-            raise HTTPException(404, "no such person on this platform")
-        return _json(list(history(sim.world, person, days)))
 
-    @routes.get("/log")
-    async def log(limit: Annotated[int, Query(ge=1, le=2000)] = 200) -> Json:
-        return sim.journal.entries(limit)
+@router.get("/faults")
+async def list_faults(faults: Faults) -> list[Json]:
+    return [vars(fault) for fault in faults]
 
-    @routes.post("/clock")
-    async def advance(body: ClockBody) -> Json:
-        """Moves the simulator's clock forward, to outlive a token or a limit."""
-        sim.clock.advance(body.advance_s)
-        return {"now": sim.clock.now().isoformat()}
 
-    return routes
+@router.post("/faults")
+async def add_fault(body: FaultBody, faults: Faults) -> list[Json]:
+    faults.append(Fault(**body.model_dump()))
+    return [vars(fault) for fault in faults]
+
+
+@router.delete("/faults")
+async def clear_faults(faults: Faults) -> list[Json]:
+    faults.clear()
+    return []
+
+
+@router.post("/limits")
+async def set_limit(body: LimitBody, sim: Sim) -> Json:
+    """Tightens a rate limit (rule names: docs of Limits); null restores the platform's own."""
+    sim.limits.override(body.rule, body.limit)
+    return body.model_dump()
+
+
+@router.post("/revoke")
+async def revoke(body: RevokeBody, sim: Sim, sender: Sender) -> Json:
+    """Kills a person's tokens, and tells the receiver where the platform would."""
+    person = sim.world.person(body.platform, body.handle)
+    if person is None:
+        raise HTTPException(422, "no such person on this platform")
+    killed = sim.grants.revoke(sim.grants.of(body.platform, body.handle))
+    sim.kept.instagram_fields.pop(person.account_id, None)
+    sent: list[Json] = []
+    event = _REVOKED.get(body.platform)
+    if body.notify and event is not None:
+        wanted = Emission(platform=body.platform, event=event, handles=[body.handle])
+        sent = await emit(sim, sender, wanted)
+    return {"tokens_killed": killed, "sent": sent}
+
+
+@router.post("/handshake")
+async def handshake(body: HandshakeBody, sim: Sim, sender: Sender) -> Json:
+    """Performs the platform's check of the target; passing unblocks a muted platform."""
+    checked = await handshakes.check(sim, sender.client, body.platform)
+    if checked["passed"]:
+        sim.muted.pop(body.platform, None)
+    return checked
+
+
+@router.get("/history")
+async def past(
+    platform: Platform, handle: str, sim: Sim, days: Annotated[int, Query(ge=1, le=400)] = 90
+) -> Response:
+    person = sim.world.person(platform, handle)
+    if person is None:
+        raise HTTPException(404, "no such person on this platform")
+    return _json(list(history(sim.world, person, days)))
+
+
+@router.get("/log")
+async def log(sim: Sim, limit: Annotated[int, Query(ge=1, le=2000)] = 200) -> Json:
+    return sim.journal.entries(limit)
+
+
+@router.post("/clock")
+async def advance(body: ClockBody, sim: Sim) -> Json:
+    """Moves the simulator's clock forward, to outlive a token or a limit."""
+    sim.clock.advance(body.advance_s)
+    return {"now": sim.clock.now().isoformat()}
 
 
 def _json(value: Any) -> Response:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from datetime import datetime
 
 import httpx
@@ -45,14 +45,12 @@ class Courier:
             return report(delivery, None)
         status = await self._attempt(delivery, 1)
         if retry and not _taken(delivery.platform, status):
-            task = asyncio.create_task(self._insist(delivery))
-            self._again.add(task)
-            task.add_done_callback(self._again.discard)
+            self._keep(self._insist(delivery))
         return report(delivery, status)
 
-    async def repeat(self, delivery: Delivery) -> int | None:
-        """One more attempt of something already sent; nothing else happens."""
-        return await self._attempt(delivery, 1)
+    def later(self, deliveries: list[Delivery]) -> None:
+        """Sends them once more in the background, in order; changes nothing in the world."""
+        self._keep(self._repeat(deliveries))
 
     def pending(self) -> int:
         """How many webhooks wait to be sent again."""
@@ -68,6 +66,15 @@ class Courier:
         for task in self._again:
             task.cancel()
         await asyncio.gather(*self._again, return_exceptions=True)
+
+    def _keep(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._again.add(task)
+        task.add_done_callback(self._again.discard)
+
+    async def _repeat(self, deliveries: list[Delivery]) -> None:
+        for delivery in deliveries:
+            await self._attempt(delivery, 1)
 
     async def _insist(self, delivery: Delivery) -> None:
         for number, wait in enumerate(redelivery_waits(delivery.platform), start=2):

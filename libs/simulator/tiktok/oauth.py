@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from libs.simulator import consent, wire
+from libs.simulator.context import Sim
 from libs.simulator.grants import Token
 from libs.simulator.people import Person
 from libs.simulator.simulation import Simulation
@@ -25,95 +26,97 @@ CODE_LIFE = 600
 _DENIED = {"error": "access_denied", "error_description": "The user cancelled the authorization."}
 
 
-def router(sim: Simulation) -> APIRouter:
-    routes = APIRouter()
-    settings = sim.settings
+router = APIRouter()
 
-    @routes.api_route("/tiktok-www/v2/auth/authorize/", methods=["GET", "POST"])
-    async def authorize(request: Request) -> Response:
-        try:
-            asked = _asked(sim, request)
-        except wire.BadParameter as bad:
-            return consent.page_error(f"Something went wrong: {bad.name} is {bad.problem}.")
 
-        def code(person: Person, scopes: tuple[str, ...]) -> str:
-            # Real codes hold characters that must be decoded from the URL.
-            return sim.grants.authorize(
-                "tiktok",
-                person.handle,
-                scopes,
-                redirect_uri=asked.redirect_uri,
-                life=CODE_LIFE,
-                suffix="*0!5123.va",
-            ).value
+@router.api_route("/tiktok-www/v2/auth/authorize/", methods=["GET", "POST"])
+async def authorize(request: Request, sim: Sim) -> Response:
+    try:
+        asked = _asked(sim, request)
+    except wire.BadParameter as bad:
+        return consent.page_error(f"Something went wrong: {bad.name} is {bad.problem}.")
 
-        ways = consent.Ways(code, _DENIED)
-        people = sim.world.of("tiktok")
-        return await consent.answer(request, asked, ways, people, sim.choice("tiktok"))
-
-    @routes.post("/tiktok-api/v2/oauth/token/")
-    async def token(request: Request) -> Response:
-        given = await wire.form(
-            request,
-            {"client_key", "client_secret", "grant_type"},
-            {"code", "redirect_uri", "refresh_token", "code_verifier"},
-        )
-        _check_client(sim, given)
-        needed: tuple[str, ...]
-        other: tuple[str, ...]
-        if given["grant_type"] == "authorization_code":
-            needed, other = ("code", "redirect_uri"), ("refresh_token",)
-        elif given["grant_type"] == "refresh_token":
-            needed, other = ("refresh_token",), ("code", "redirect_uri", "code_verifier")
-        else:
-            raise oauth_refusal("unsupported_grant_type", "The grant type is not supported.")
-        for name in needed:
-            if not given.get(name):
-                raise wire.BadParameter(name, "missing")
-        for name in other:
-            if name in given:
-                raise wire.BadParameter(name, "unknown")
-        if "code" in given:
-            return JSONResponse(_first(given))
-        return JSONResponse(_refreshed(given["refresh_token"]))
-
-    @routes.post("/tiktok-api/v2/oauth/revoke/")
-    async def revoke(request: Request) -> Response:
-        given = await wire.form(request, {"client_key", "client_secret", "token"})
-        _check_client(sim, given)
-        found = sim.grants.by_access("tiktok", given["token"])
-        if found is None:
-            raise oauth_refusal("invalid_request", "The access token is invalid or not found.")
-        sim.grants.revoke(sim.grants.of("tiktok", found.handle))
-        return JSONResponse({})
-
-    def _first(given: dict[str, str]) -> Json:
-        code = sim.grants.redeem("tiktok", given["code"], given["redirect_uri"])
-        if code is None:
-            raise oauth_refusal("invalid_grant", "Authorization code is expired or invalid.")
-        until = sim.clock.now() + timedelta(seconds=settings.tiktok_refresh_token)
-        return _issued(code.handle, code.scopes, until)
-
-    def _refreshed(value: str) -> Json:
-        old = sim.grants.refreshable("tiktok", value)
-        if old is None or old.refresh_expires_at is None:
-            raise oauth_refusal("invalid_grant", "Refresh token is invalid or expired.")
-        sim.grants.replace(old, access_too=False)
-        return _issued(old.handle, old.scopes, old.refresh_expires_at)
-
-    def _issued(handle: str, scopes: tuple[str, ...], until: datetime) -> Json:
-        issued = sim.grants.issue(
+    def code(person: Person, scopes: tuple[str, ...]) -> str:
+        # Real codes hold characters that must be decoded from the URL.
+        return sim.grants.authorize(
             "tiktok",
-            handle,
+            person.handle,
             scopes,
-            settings.tiktok_access_token,
-            access="act." + secrets.token_urlsafe(48) + "!5123.va",
-            refresh="rft." + secrets.token_urlsafe(48) + "!5123.va",
-            refresh_expires_at=until,
-        )
-        return _reply(sim, issued)
+            redirect_uri=asked.redirect_uri,
+            life=CODE_LIFE,
+            suffix="*0!5123.va",
+        ).value
 
-    return routes
+    ways = consent.Ways(code, _DENIED)
+    people = sim.world.of("tiktok")
+    return await consent.answer(request, asked, ways, people, sim.choice("tiktok"))
+
+
+@router.post("/tiktok-api/v2/oauth/token/")
+async def token(request: Request, sim: Sim) -> Response:
+    given = await wire.form(
+        request,
+        {"client_key", "client_secret", "grant_type"},
+        {"code", "redirect_uri", "refresh_token", "code_verifier"},
+    )
+    _check_client(sim, given)
+    needed: tuple[str, ...]
+    other: tuple[str, ...]
+    if given["grant_type"] == "authorization_code":
+        needed, other = ("code", "redirect_uri"), ("refresh_token",)
+    elif given["grant_type"] == "refresh_token":
+        needed, other = ("refresh_token",), ("code", "redirect_uri", "code_verifier")
+    else:
+        raise oauth_refusal("unsupported_grant_type", "The grant type is not supported.")
+    for name in needed:
+        if not given.get(name):
+            raise wire.BadParameter(name, "missing")
+    for name in other:
+        if name in given:
+            raise wire.BadParameter(name, "unknown")
+    if "code" in given:
+        return JSONResponse(_first(sim, given))
+    return JSONResponse(_refreshed(sim, given["refresh_token"]))
+
+
+@router.post("/tiktok-api/v2/oauth/revoke/")
+async def revoke(request: Request, sim: Sim) -> Response:
+    given = await wire.form(request, {"client_key", "client_secret", "token"})
+    _check_client(sim, given)
+    found = sim.grants.by_access("tiktok", given["token"])
+    if found is None:
+        raise oauth_refusal("invalid_request", "The access token is invalid or not found.")
+    sim.grants.revoke(sim.grants.of("tiktok", found.handle))
+    return JSONResponse({})
+
+
+def _first(sim: Simulation, given: dict[str, str]) -> Json:
+    code = sim.grants.redeem("tiktok", given["code"], given["redirect_uri"])
+    if code is None:
+        raise oauth_refusal("invalid_grant", "Authorization code is expired or invalid.")
+    until = sim.clock.now() + timedelta(seconds=sim.settings.tiktok_refresh_token)
+    return _issued(sim, code.handle, code.scopes, until)
+
+
+def _refreshed(sim: Simulation, value: str) -> Json:
+    old = sim.grants.refreshable("tiktok", value)
+    if old is None or old.refresh_expires_at is None:
+        raise oauth_refusal("invalid_grant", "Refresh token is invalid or expired.")
+    sim.grants.replace(old, access_too=False)
+    return _issued(sim, old.handle, old.scopes, old.refresh_expires_at)
+
+
+def _issued(sim: Simulation, handle: str, scopes: tuple[str, ...], until: datetime) -> Json:
+    issued = sim.grants.issue(
+        "tiktok",
+        handle,
+        scopes,
+        sim.settings.tiktok_access_token,
+        access="act." + secrets.token_urlsafe(48) + "!5123.va",
+        refresh="rft." + secrets.token_urlsafe(48) + "!5123.va",
+        refresh_expires_at=until,
+    )
+    return _reply(sim, issued)
 
 
 def _check_client(sim: Simulation, given: dict[str, str]) -> None:

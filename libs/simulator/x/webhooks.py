@@ -1,6 +1,5 @@
 """X's webhook management: registration with CRC, activity subscriptions, replay (4.1, 4.2)."""
 
-import asyncio
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from libs.simulator import handshakes, wire
-from libs.simulator.courier import Courier
+from libs.simulator.context import Sender, Sim
 from libs.simulator.simulation import Simulation, XWebhook
 from libs.simulator.wire import BadParameter, Json, loopback
 from libs.simulator.x import events
@@ -22,150 +21,151 @@ _MOST = 5
 _PRIVATE = ("follow.follow", "follow.unfollow", "like.create")
 
 
-def router(sim: Simulation, courier: Courier) -> APIRouter:
-    routes = APIRouter(prefix="/x-api/2")
-    hooks, subscriptions = sim.kept.x_webhooks, sim.kept.x_subscriptions
-    replays: set[asyncio.Task[None]] = set()
+router = APIRouter(prefix="/x-api/2")
 
-    def app_only(request: Request) -> None:
-        if wire.bearer(request) != sim.settings.x_app_bearer:
-            raise unauthorized()
 
-    def hook(hook_id: str) -> XWebhook:
-        if hook_id not in hooks:
-            raise refusal(
-                404, "Not Found Error", f"Could not find webhook {hook_id}.", "resource-not-found"
-            )
-        return hooks[hook_id]
+def _app_only(sim: Simulation, request: Request) -> None:
+    if wire.bearer(request) != sim.settings.x_app_bearer:
+        raise unauthorized()
 
-    @routes.post("/webhooks")
-    async def register(request: Request) -> Response:
-        app_only(request)
-        wire.query(request)
-        body = await wire.json_body(request)
-        url = _only(body, required={"url"})["url"]
-        if not isinstance(url, str) or not loopback(url):
-            raise _named("UrlValidationFailed", "The url must be this machine's own.")
-        if any(known.url == url for known in hooks.values()):
-            raise _named("DuplicateUrlFailed", "The url is registered already.")
-        if len(hooks) >= _MOST:
-            raise _named("WebhookLimitExceeded", "There are too many webhooks.")
-        checked = await handshakes.check(sim, courier.client, "x", url)
-        if not checked["passed"]:
-            raise _named("CrcValidationFailed", f"CRC check failed: {checked['why']}.")
-        made = XWebhook(
-            id=str(sim.world.next_id()), url=url, created_at=stamp(sim.clock.now()), valid=True
+
+def _hook(sim: Simulation, hook_id: str) -> XWebhook:
+    if hook_id not in sim.kept.x_webhooks:
+        raise refusal(
+            404, "Not Found Error", f"Could not find webhook {hook_id}.", "resource-not-found"
         )
-        hooks[made.id] = made
-        sim.keep()
-        return JSONResponse({"data": made.model_dump()})
+    return sim.kept.x_webhooks[hook_id]
 
-    @routes.get("/webhooks")
-    async def registered(request: Request) -> Response:
-        app_only(request)
-        wire.query(request)
-        data = [known.model_dump() for known in hooks.values()]
-        return JSONResponse({"data": data, "meta": {"result_count": len(data)}})
 
-    @routes.put("/webhooks/{hook_id}")
-    async def revalidate(hook_id: str, request: Request) -> Response:
-        app_only(request)
-        known = hook(hook_id)
-        checked = await handshakes.check(sim, courier.client, "x", known.url)
-        known.valid = bool(checked["passed"])
-        sim.keep()
-        if known.valid:
-            sim.muted.pop("x", None)
-        if not known.valid:
-            raise _named("CrcValidationFailed", f"CRC check failed: {checked['why']}.")
-        return JSONResponse({"data": {"valid": True}})
+@router.post("/webhooks")
+async def register(request: Request, sim: Sim, sender: Sender) -> Response:
+    _app_only(sim, request)
+    wire.query(request)
+    body = await wire.json_body(request)
+    url = _only(body, required={"url"})["url"]
+    if not isinstance(url, str) or not loopback(url):
+        raise _named("UrlValidationFailed", "The url must be this machine's own.")
+    if any(known.url == url for known in sim.kept.x_webhooks.values()):
+        raise _named("DuplicateUrlFailed", "The url is registered already.")
+    if len(sim.kept.x_webhooks) >= _MOST:
+        raise _named("WebhookLimitExceeded", "There are too many webhooks.")
+    checked = await handshakes.check(sim, sender.client, "x", url)
+    if not checked["passed"]:
+        raise _named("CrcValidationFailed", f"CRC check failed: {checked['why']}.")
+    made = XWebhook(
+        id=str(sim.world.next_id()), url=url, created_at=stamp(sim.clock.now()), valid=True
+    )
+    sim.kept.x_webhooks[made.id] = made
+    sim.keep()
+    return JSONResponse({"data": made.model_dump()})
 
-    @routes.delete("/webhooks/{hook_id}")
-    async def remove(hook_id: str, request: Request) -> Response:
-        app_only(request)
-        hook(hook_id)
-        del hooks[hook_id]
-        for number in [n for n, s in subscriptions.items() if s["webhook_id"] == hook_id]:
-            del subscriptions[number]
-        sim.keep()
-        return JSONResponse({"data": {"deleted": True}})
 
-    @routes.post("/activity/subscriptions")
-    async def subscribe(request: Request) -> Response:
-        app_only(request)
-        wire.query(request)
-        body = await wire.json_body(request)
-        given = _only(body, required={"event_type", "filter", "webhook_id"}, optional={"tag"})
-        event, chosen = given["event_type"], given["filter"]
-        if event not in events.EVENTS:
-            raise invalid("event_type", f"[{event}] is not one of {', '.join(events.EVENTS)}")
-        hook(str(given["webhook_id"]))
-        if event in events.UNFILTERED:
-            if chosen != {}:
-                raise BadParameter("filter", "malformed")
-        elif not isinstance(chosen, dict) or set(chosen) != {"user_id"}:
+@router.get("/webhooks")
+async def registered(request: Request, sim: Sim) -> Response:
+    _app_only(sim, request)
+    wire.query(request)
+    data = [known.model_dump() for known in sim.kept.x_webhooks.values()]
+    return JSONResponse({"data": data, "meta": {"result_count": len(data)}})
+
+
+@router.put("/webhooks/{hook_id}")
+async def revalidate(hook_id: str, request: Request, sim: Sim, sender: Sender) -> Response:
+    _app_only(sim, request)
+    known = _hook(sim, hook_id)
+    checked = await handshakes.check(sim, sender.client, "x", known.url)
+    known.valid = bool(checked["passed"])
+    sim.keep()
+    if known.valid:
+        sim.muted.pop("x", None)
+    if not known.valid:
+        raise _named("CrcValidationFailed", f"CRC check failed: {checked['why']}.")
+    return JSONResponse({"data": {"valid": True}})
+
+
+@router.delete("/webhooks/{hook_id}")
+async def remove(hook_id: str, request: Request, sim: Sim) -> Response:
+    _app_only(sim, request)
+    _hook(sim, hook_id)
+    del sim.kept.x_webhooks[hook_id]
+    kept = sim.kept.x_subscriptions
+    for number in [n for n, one in kept.items() if one["webhook_id"] == hook_id]:
+        del kept[number]
+    sim.keep()
+    return JSONResponse({"data": {"deleted": True}})
+
+
+@router.post("/activity/subscriptions")
+async def subscribe(request: Request, sim: Sim) -> Response:
+    _app_only(sim, request)
+    wire.query(request)
+    body = await wire.json_body(request)
+    given = _only(body, required={"event_type", "filter", "webhook_id"}, optional={"tag"})
+    event, chosen = given["event_type"], given["filter"]
+    if event not in events.EVENTS:
+        raise invalid("event_type", f"[{event}] is not one of {', '.join(events.EVENTS)}")
+    _hook(sim, str(given["webhook_id"]))
+    if event in events.UNFILTERED:
+        if chosen != {}:
             raise BadParameter("filter", "malformed")
-        elif event in _PRIVATE and not _granted(sim, chosen["user_id"]):
-            raise refusal(
-                403,
-                "Forbidden",
-                "The user has not authorized your application for this event.",
-                "not-authorized-for-resource",
-            )
-        number = str(sim.world.next_id())
-        subscriptions[number] = dict(given)
-        sim.keep()
-        data = {"subscription_id": number, **given}
-        return JSONResponse({"data": data, "meta": {"total_subscriptions": len(subscriptions)}})
+    elif not isinstance(chosen, dict) or set(chosen) != {"user_id"}:
+        raise BadParameter("filter", "malformed")
+    elif event in _PRIVATE and not _granted(sim, chosen["user_id"]):
+        raise refusal(
+            403,
+            "Forbidden",
+            "The user has not authorized your application for this event.",
+            "not-authorized-for-resource",
+        )
+    number = str(sim.world.next_id())
+    sim.kept.x_subscriptions[number] = dict(given)
+    sim.keep()
+    data = {"subscription_id": number, **given}
+    return JSONResponse(
+        {"data": data, "meta": {"total_subscriptions": len(sim.kept.x_subscriptions)}}
+    )
 
-    @routes.get("/activity/subscriptions")
-    async def subscribed(request: Request) -> Response:
-        app_only(request)
-        wire.query(request)
-        data = [{"subscription_id": n, **given} for n, given in subscriptions.items()]
-        return JSONResponse({"data": data, "meta": {"total_subscriptions": len(data)}})
 
-    @routes.delete("/activity/subscriptions/{number}")
-    async def unsubscribe(number: str, request: Request) -> Response:
-        app_only(request)
-        if subscriptions.pop(number, None) is None:
-            raise refusal(
-                404, "Not Found Error", "Could not find the subscription.", "resource-not-found"
-            )
-        sim.keep()
-        return JSONResponse({"data": {"deleted": True}})
+@router.get("/activity/subscriptions")
+async def subscribed(request: Request, sim: Sim) -> Response:
+    _app_only(sim, request)
+    wire.query(request)
+    data = [{"subscription_id": n, **given} for n, given in sim.kept.x_subscriptions.items()]
+    return JSONResponse({"data": data, "meta": {"total_subscriptions": len(data)}})
 
-    @routes.post("/webhooks/replay")
-    async def replay(request: Request) -> Response:
-        app_only(request)
-        wire.query(request)
-        body = await wire.json_body(request)
-        given = _only(body, required={"webhook_id", "from_date", "to_date"})
-        known = hook(str(given["webhook_id"]))
-        now = sim.clock.now()
-        try:
-            since, until = _minute(str(given["from_date"])), _minute(str(given["to_date"]))
-        except ValueError:
-            raise BadParameter("from_date", "malformed") from None
-        if not now - _REPLAY_REACH <= since < until or (now - until).total_seconds() < 600:
-            raise BadParameter("to_date", "malformed")
-        job = str(sim.world.next_id())
 
-        async def run() -> None:
-            for delivery in courier.between("x", since, until):
-                await courier.repeat(delivery)
-            person = sim.world.of("x")[0]
-            payload = {"job_id": job, "job_state": "Complete", "webhook_id": known.id}
-            item = events.envelope(sim.world, person, "replay_job_status", payload)
-            for last in events.pack([item], 1, sim.clock.now(), sim.settings, "good"):
-                await courier.repeat(last)
+@router.delete("/activity/subscriptions/{number}")
+async def unsubscribe(number: str, request: Request, sim: Sim) -> Response:
+    _app_only(sim, request)
+    if sim.kept.x_subscriptions.pop(number, None) is None:
+        raise refusal(
+            404, "Not Found Error", "Could not find the subscription.", "resource-not-found"
+        )
+    sim.keep()
+    return JSONResponse({"data": {"deleted": True}})
 
-        task = asyncio.create_task(run())
-        replays.add(task)
-        task.add_done_callback(replays.discard)
-        return JSONResponse({"data": {"job_id": job, "created_at": stamp(now)}})
 
-    return routes
+@router.post("/webhooks/replay")
+async def replay(request: Request, sim: Sim, sender: Sender) -> Response:
+    _app_only(sim, request)
+    wire.query(request)
+    body = await wire.json_body(request)
+    given = _only(body, required={"webhook_id", "from_date", "to_date"})
+    known = _hook(sim, str(given["webhook_id"]))
+    now = sim.clock.now()
+    try:
+        since, until = _minute(str(given["from_date"])), _minute(str(given["to_date"]))
+    except ValueError:
+        raise BadParameter("from_date", "malformed") from None
+    if not now - _REPLAY_REACH <= since < until or (now - until).total_seconds() < 600:
+        raise BadParameter("to_date", "malformed")
+    job = str(sim.world.next_id())
+
+    payload: Json = {"job_id": job, "job_state": "Complete", "webhook_id": known.id}
+    last = events.envelope(sim.world, sim.world.of("x")[0], "replay_job_status", payload)
+    again = sender.between("x", since, until)
+    again += events.pack([last], 1, now, sim.settings, "good")
+    sender.later(again)
+    return JSONResponse({"data": {"job_id": job, "created_at": stamp(now)}})
 
 
 def _granted(sim: Simulation, user_id: object) -> bool:

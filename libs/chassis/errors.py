@@ -12,6 +12,8 @@ from psycopg import errors as pg
 from sqlalchemy import exc as sa
 from starlette.exceptions import HTTPException
 
+from libs.chassis.refusals import Missing, Refused
+
 log = structlog.get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
 _SLUGS = {404: "not-found", 405: "method-not-allowed", 413: "body-too-large"}
@@ -121,6 +123,10 @@ def install(app: FastAPI) -> None:
         return problem(
             error.status, error.slug, error.title, error.detail, error.headers, **error.members
         )
+
+    @app.exception_handler(Refused)
+    async def _refused(_: Request, error: Refused) -> JSONResponse:
+        return problem(404 if isinstance(error, Missing) else 409, error.slug, error.title)
 
     @app.exception_handler(RequestValidationError)
     async def _validation(_: Request, error: RequestValidationError) -> JSONResponse:

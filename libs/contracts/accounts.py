@@ -12,7 +12,10 @@ Status = Literal["active", "needs_review", "disconnected"]
 
 
 class AccountConnected(Event, type="accounts.account_connected.v2"):
-    """A person granted access. `missing_scopes` are those we asked for and did not get."""
+    """A person granted access. `missing_scopes` are those we need and did not get.
+
+    `other_ids` are further ids under which the platform may speak of the account.
+    """
 
     account_id: UUID
     workspace_id: UUID
@@ -22,6 +25,7 @@ class AccountConnected(Event, type="accounts.account_connected.v2"):
     status: Literal["active", "needs_review"]
     scopes: tuple[str, ...]
     missing_scopes: tuple[str, ...] = ()
+    other_ids: tuple[str, ...] = ()
 
 
 @upcasts("accounts.account_connected.v1", "accounts.account_connected.v2")
@@ -42,6 +46,7 @@ class AccountReconnected(Event, type="accounts.account_reconnected.v1"):
     status: Literal["active", "needs_review"]
     scopes: tuple[str, ...]
     missing_scopes: tuple[str, ...] = ()
+    other_ids: tuple[str, ...] = ()
 
 
 class AccountReviewRequested(Event, type="accounts.account_review_requested.v1"):

@@ -5,4 +5,5 @@ pytest_plugins = [
     "libs.testing.databases",
     "libs.testing.identity",
     "libs.testing.topics",
+    "libs.testing.spine",
 ]

@@ -34,21 +34,7 @@ async def ensure_topics(broker: BrokerConfig, topics: Sequence[str]) -> None:
         )
     finally:
         await admin.close()
-    for _, code, *_ in answer.topic_errors:
+    for _, code, *_ in answer.topic_errors:  # type: ignore[attr-defined]
         error = for_code(code)
         if code and not issubclass(error, TopicAlreadyExistsError):
             raise error
-
-
-async def cluster_id(broker: BrokerConfig) -> str | None:
-    """The cluster's own name for itself; another one means another, or an emptied, broker."""
-    admin = AIOKafkaAdminClient(
-        bootstrap_servers=broker.bootstrap_servers, request_timeout_ms=broker.request_timeout_ms
-    )
-    await admin.start()
-    try:
-        description = await admin.describe_cluster()
-    finally:
-        await admin.close()
-    name = description["cluster_id"]
-    return None if name is None else str(name)

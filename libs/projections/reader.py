@@ -46,12 +46,12 @@ class Reader:
 
     `apply` gets events in order within each stream, writes only tables of its own service, and
     may be called again with the same events after a rollback. `types` are the wire types it
-    wants; all others are passed over without decoding.
+    wants, all others are passed over without decoding; None wants every type.
     """
 
     name: str
     topics: tuple[str, ...]
-    types: frozenset[str]
+    types: frozenset[str] | None
     apply: Apply
     tables: tuple[str, ...] = field(default=(), compare=False)
 

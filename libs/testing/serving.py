@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 import uvicorn
 from fastapi import FastAPI
@@ -33,9 +33,15 @@ async def serve(app: FastAPI) -> AsyncIterator[str]:
         await task
 
 
+@overload
 async def until(
-    condition: Callable[[], T | Awaitable[T]], *, timeout: float = 15, what: str = "the condition"
-) -> T:
+    condition: Callable[[], Coroutine[Any, Any, T]], *, timeout: float = ..., what: str = ...
+) -> T: ...
+@overload
+async def until(condition: Callable[[], T], *, timeout: float = ..., what: str = ...) -> T: ...
+async def until(
+    condition: Callable[[], Any], *, timeout: float = 15, what: str = "the condition"
+) -> Any:
     """Wait until `condition()` (plain or async) is truthy and give its value.
 
     Raises AssertionError when that takes longer than `timeout` seconds.

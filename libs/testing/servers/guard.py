@@ -11,6 +11,7 @@ import contextlib
 import shutil
 import signal
 import sys
+import time
 
 import psutil  # type: ignore[import-untyped]
 
@@ -47,10 +48,29 @@ def _end(watched: list[tuple[psutil.Process, int]]) -> None:
     for process in everyone:  # a paused one would not hear its signal
         with contextlib.suppress(psutil.Error):
             process.send_signal(signal.SIGCONT)
-    _, alive = psutil.wait_procs(everyone, timeout=GRACE_SECONDS)
-    for process in alive:
+    for process in still_alive(everyone, timeout=GRACE_SECONDS):
         with contextlib.suppress(psutil.Error):
             process.kill()
+
+
+def still_alive(processes: list[psutil.Process], timeout: float) -> list[psutil.Process]:
+    """Those of `processes` that have not ended after at most `timeout` s.
+
+    An orphan that nobody has reaped counts as ended: a container's first process may never do it.
+    """
+    deadline = time.monotonic() + timeout
+    while left := [process for process in processes if not _ended(process)]:
+        if time.monotonic() > deadline:
+            return left
+        time.sleep(0.02)
+    return []
+
+
+def _ended(process: psutil.Process) -> bool:
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 if __name__ == "__main__":

@@ -145,6 +145,14 @@ class PostgresServer:
         """SIGCONT what `pause` stopped."""
         self._process.resume()
 
+    def tool(self, program: str, *arguments: str) -> None:
+        """Run one of PostgreSQL's programs on the data folder of the stopped server.
+
+        Raises ServerError with what it printed when it fails.
+        """
+        argv = [str(PROGRAMS / program), *arguments, "-D", str(self.data)]
+        _run(argv, cwd=self.data, user=self._user)
+
     def _launch(self) -> None:
         settings = {
             "listen_addresses": LOOPBACK,
@@ -241,25 +249,30 @@ class PostgresServer:
 
 
 def _initdb(data: Path, password_file: Path, user: str | None) -> None:
+    argv = [
+        str(PROGRAMS / "initdb"),
+        *("-D", str(data), "-U", "postgres", f"--pwfile={password_file}"),
+        *("--auth=scram-sha-256", "--encoding=UTF8", "--no-sync", "--no-instructions"),
+        # The built-in provider sorts alike on every system and needs no system locale.
+        *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+    ]
+    _run(argv, cwd=data, user=user)
+
+
+def _run(argv: list[str], *, cwd: Path, user: str | None) -> None:
     done = subprocess.run(
-        [
-            str(PROGRAMS / "initdb"),
-            *("-D", str(data), "-U", "postgres", f"--pwfile={password_file}"),
-            *("--auth=scram-sha-256", "--encoding=UTF8", "--no-sync", "--no-instructions"),
-            # The built-in provider sorts alike on every system and needs no system locale.
-            *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
-        ],
+        argv,
         user=user,
         group=user,
         extra_groups=[] if user else None,
-        cwd=data,
+        cwd=cwd,
         env=_environment(),
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
-        raise ServerError(f"initdb failed:\n{done.stdout}{done.stderr}")
+        raise ServerError(f"{Path(argv[0]).name} failed:\n{done.stdout}{done.stderr}")
 
 
 def _environment() -> dict[str, str]:

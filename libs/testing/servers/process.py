@@ -13,6 +13,8 @@ from threading import Lock
 
 import psutil  # type: ignore[import-untyped]
 
+from libs.testing.servers.guard import still_alive
+
 TAIL_LINES = 15
 
 
@@ -162,11 +164,11 @@ class ServerProcess:
         for process in tree[1:]:
             with contextlib.suppress(psutil.Error):
                 process.send_signal(signal.SIGCONT)
-        _, alive = psutil.wait_procs(tree[1:], timeout=10)
-        for process in alive:
+        left = still_alive(tree[1:], timeout=10)
+        for process in left:
             with contextlib.suppress(psutil.Error):
                 process.kill()
-        psutil.wait_procs(alive, timeout=10)
+        still_alive(left, timeout=10)
         self._forget()
 
     def pause(self) -> None:

@@ -53,7 +53,7 @@ class Stack:
         """Read the settings; start nothing. Raises ServerError for a setting that cannot be."""
         self.home = home
         self.ports = choose()
-        self.services = [n for n in SERVICES if (ROOT / "services" / n / "__main__.py").exists()]
+        self.services = [n for n in SERVICES if (ROOT / "services" / n / "wiring.py").exists()]
         self._supervisor = Supervisor()
 
     def up(self) -> None:
@@ -74,8 +74,7 @@ class Stack:
     def _start(self) -> None:
         say = console.print
         say("Starting PostgreSQL, the broker and the simulator")
-        if (ROOT / "libs" / "simulator" / "__main__.py").exists():
-            self._start_simulator()
+        self._start_simulator()
         broker = self._start_broker()
         postgres = self._start_postgres()
         say(f"Starting {', '.join(self.services)} and the gateway")

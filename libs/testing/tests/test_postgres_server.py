@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from libs.testing.servers import PortBusy, PostgresServer, ServerError, free_port
+from libs.testing.servers.guard import still_alive
 from libs.testing.servers.process import wait_until
 
 
@@ -32,7 +33,7 @@ def test_data_survives_a_kill_and_a_stop(fresh_postgres: PostgresServer) -> None
     url = server.url
     children = psutil.Process(server.pid).children()
     server.kill()
-    assert not any(psutil.pid_exists(child.pid) for child in children)
+    assert not still_alive(children, timeout=0)
     server.start()
     assert server.url == url
     assert _add_row(server) == 2
@@ -135,7 +136,7 @@ def test_servers_and_their_folder_die_with_a_killed_owner(fresh_postgres: Postgr
     ) as owner:
         assert owner.stdout is not None
         pid = int(owner.stdout.readline())
-        assert psutil.pid_exists(pid)
+        server = psutil.Process(pid)
         owner.send_signal(signal.SIGKILL)
-    assert wait_until(lambda: not psutil.pid_exists(pid), timeout=10)
+    assert not still_alive([server], timeout=10)
     assert wait_until(lambda: not data.exists(), timeout=10)

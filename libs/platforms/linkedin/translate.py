@@ -88,9 +88,15 @@ def _reaction(raw: Raw, kind: ReactionKind) -> Event | None:
         kind=kind,
         post_id=_source(raw),
         reaction_id=_generated(raw),
-        author_id=identifier(activity.get("owner")),
+        author_id=identifier(activity.get("owner")) or _liker(raw),
         text=text(activity.get("text")),
     )
+
+
+def _liker(raw: Raw) -> str | None:
+    """A like is not described, but its URN names who liked: `urn:li:like:(<person>,<post>)`."""
+    inside = (_generated(raw) or "").partition("urn:li:like:(")[2]
+    return identifier(inside.partition(",")[0])
 
 
 def _mention(raw: Raw) -> Event | None:

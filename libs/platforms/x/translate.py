@@ -41,12 +41,15 @@ def _me(raw: Raw) -> str | None:
     return identifier(dig(raw.payload, "filter", "user_id"))
 
 
+def _users(raw: Raw) -> dict[str, dict[str, Any]]:
+    """The people whom X describes beside the payload, by id."""
+    users = mappings(dig(raw.payload, "includes", "users"))
+    return {number: user for user in users if (number := identifier(user.get("id")))}
+
+
 def _author_name(raw: Raw) -> str | None:
-    author = dig(raw.payload, "payload", "author_id")
-    for user in mappings(dig(raw.payload, "includes", "users")):
-        if author is not None and user.get("id") == author:
-            return text(user.get("username"))
-    return None
+    author = identifier(dig(raw.payload, "payload", "author_id"))
+    return text(dig(_users(raw).get(author or ""), "username"))
 
 
 def _referenced(post: Any, kind: str) -> str | None:
@@ -136,16 +139,23 @@ def _follow(raw: Raw, event: type[FollowerGained | FollowerLost]) -> Event | Non
 
 
 def _like(raw: Raw) -> Event | None:
-    """A like of the account's post; None when the account liked someone else's."""
+    """A like of the account's post; None when the account liked someone else's.
+
+    The payload does not name who liked; when one other person stands beside it, it is they.
+    """
     like = dig(raw.payload, "payload")
     owner = identifier(dig(like, "liked_tweet_author_id"))
     if owner is not None and owner != _me(raw):
         return None
+    others = [(number, user) for number, user in _users(raw).items() if number != _me(raw)]
+    author, user = others[0] if len(others) == 1 else (None, None)
     return ReactionReceived(
         **about(raw, iso_time(dig(like, "created_at")) or unix_time(dig(like, "timestamp_ms"))),
         kind="like",
         post_id=required(identifier(dig(like, "liked_tweet_id"))),
         reaction_id=identifier(dig(like, "id")),
+        author_id=author,
+        author_name=text(dig(user, "username")),
     )
 
 

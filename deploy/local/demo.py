@@ -22,6 +22,7 @@ WEBHOOK_SECRETS = {
     "linkedin": "li-client-secret",
     "x": "x-consumer-secret",
 }
+INSTAGRAM_VERIFY_TOKEN = "ig-verify-token"  # noqa: S105
 _SETTLE_SECONDS = 30.0
 _CALLBACK = re.compile(r"/v1/oauth/[^/]+/callback$")
 
@@ -56,9 +57,14 @@ class _Seeding:
     def run(self) -> dict[str, Any]:
         password = self._visit.secret("demo")
         operator = self._visit.secret("operator")
-        self._register(EMAIL, password)
-        self._register(OPERATOR_EMAIL, operator)
-        self._sign_in(EMAIL, password)
+        if not self._sign_in(EMAIL, password):
+            self._register(EMAIL, password)
+            self._register(OPERATOR_EMAIL, operator)
+            if not self._sign_in(EMAIL, password):
+                raise ServerError(
+                    f"{EMAIL} exists with another password than the one in secrets.json: start "
+                    "anew with `make reset`."
+                )
         workspace = self._workspace()
         self._connect_all(workspace)
         return {
@@ -66,14 +72,17 @@ class _Seeding:
             "operator": {"email": OPERATOR_EMAIL, "password": operator},
         }
 
+    def _sign_in(self, email: str, password: str) -> bool:
+        answer = self._post("/v1/auth/login", {"email": email, "password": password})
+        if answer.status_code == 401:
+            return False
+        self._http.headers["authorization"] = f"Bearer {_ok(answer).json()['access_token']}"
+        return True
+
     def _register(self, email: str, password: str) -> None:
         answer = self._post("/v1/auth/register", {"email": email, "password": password})
-        if answer.status_code != 409:  # registered by an earlier start
+        if answer.status_code != 409:  # left by a first start that was cut off
             _ok(answer)
-
-    def _sign_in(self, email: str, password: str) -> None:
-        answer = _ok(self._post("/v1/auth/login", {"email": email, "password": password}))
-        self._http.headers["authorization"] = f"Bearer {answer.json()['access_token']}"
 
     def _workspace(self) -> str:
         # The gateway may still be fetching the keys that tokens are checked with.

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from cryptography.fernet import Fernet
 
 from deploy.gateway.render import SERVICES, Gateway, render
-from deploy.local import demo
+from deploy.local import demo, environment
 from deploy.local.console import console
 from deploy.local.home import ROOT, Home, write_private
 from deploy.local.ports import check_free, choose
@@ -80,11 +79,18 @@ class Stack:
         say(f"Starting {', '.join(self.services)} and the gateway")
         topics = self._topics(broker)
         topics()
-        common = self._common(broker)
+        urls = {name: self.url(name) for name in self.ports}
+        common = environment.shared(
+            urls,
+            bootstrap=broker.bootstrap,
+            idempotence=broker.supports_idempotence,
+            secret=self.home.secret,
+        )
         for name in self.services:
-            urls = self._database(postgres, name)
+            database = self._database(postgres, name)
             self._supervisor.check()
-            self._start_service(name, urls, common)
+            own = environment.own(name, urls, self.home.secret)
+            self._start_service(name, database, {**common, **own})
         self._start_gateway()
         self._supervisor.wait_ready()
         visit = demo.Visit(
@@ -147,12 +153,12 @@ class Stack:
         ready = _answers(self.url("simulator") + "/_control/people")
         self._start_python("simulator", ["libs.simulator"], env, level=1, ready=ready)
 
-    def _start_service(self, name: str, urls: ServiceUrls, common: Mapping[str, str]) -> None:
+    def _start_service(self, name: str, database: ServiceUrls, env: Mapping[str, str]) -> None:
         prefix = name.upper()
         env = {
-            **common,
-            f"{prefix}_DATABASE_URL": urls.app,
-            f"{prefix}_WORKER_DATABASE_URL": urls.worker,
+            **env,
+            f"{prefix}_DATABASE_URL": database.app,
+            f"{prefix}_WORKER_DATABASE_URL": database.worker,
             f"{prefix}_PORT": str(self.ports[name]),
         }
         ready = _answers(self.url(name) + "/readyz")
@@ -198,20 +204,6 @@ class Stack:
             asyncio.run(ensure_topics(BrokerConfig(broker.bootstrap), TOPICS))
 
         return make
-
-    def _common(self, broker: Broker | ExistingBroker) -> dict[str, str]:
-        """The settings that all services share."""
-        secret = self.home.secret
-        sim = self.url("simulator")
-        return {
-            "KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap,
-            "KAFKA_IDEMPOTENCE": str(broker.supports_idempotence).lower(),
-            "ROOKERY_JWKS_URL": self.url("identity") + "/.well-known/jwks.json",
-            "ROOKERY_SERVICE_SECRET": secret("service"),
-            "ROOKERY_SIMULATOR_URL": sim,
-            "ROOKERY_PUBLIC_URL": self.url("gateway"),
-            "ROOKERY_FERNET_KEYS": secret("fernet", lambda: Fernet.generate_key().decode()),
-        }
 
     def _status(
         self, postgres: Postgres, broker: Broker | ExistingBroker, people: dict[str, Any]

@@ -25,6 +25,9 @@ def history(world: World, person: Person, days: int) -> Iterator[Json]:
     for back in range(days, 0, -1):
         at = datetime.combine(today - back * DAY, _NOON)
         yield _observation(at, "account", _ACCOUNT[person.platform](world, person, at))
+        # LinkedIn lists nobody's personal posts, and describes no member's followers.
+        if person.platform == "linkedin" and not person.organisation:
+            continue
         for post in world.posts(person, at):
             if post.created_at > at - _YOUNG:
                 yield _observation(at, "posts", _POST[person.platform](world, person, post, at))
@@ -76,11 +79,22 @@ def _tiktok_post(world: World, person: Person, post: Post, at: datetime) -> Json
 
 
 def _linkedin_account(world: World, person: Person, at: datetime) -> Json:
+    if not person.organisation:
+        day = [linkedin.last_day(at)]
+        queries = linkedin.MEMBER_QUERIES[:5]
+        return {
+            "member_followers": linkedin.member_followers(world, person, at),
+            "member_analytics": {
+                query: linkedin.member_analytics(world, person, at, query, day) for query in queries
+            },
+        }
+    newest = [linkedin.post(world, person, post, at) for post in world.posts(person, at)]
     return {
         "network_size": linkedin.network_size(world, person, at),
         "share_statistics": linkedin.share_statistics(world, person, at),
         "page_statistics": linkedin.page_statistics(world, person, at),
         "follower_gains": linkedin.follower_gains(world, person, at),
+        "posts": linkedin.page(newest, count=1, total=True),
     }
 
 

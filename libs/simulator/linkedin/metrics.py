@@ -156,6 +156,14 @@ def post(world: World, person: Person, made: Post, at: datetime) -> Json:
     return body
 
 
+def page(found: list[Json], *, start: int = 0, count: int = 10, total: bool = False) -> Json:
+    """Part of a list of elements, with Rest.li's paging block; `total` tells how many there are."""
+    paging: Json = {"start": start, "count": count, "links": []}
+    if total:
+        paging["total"] = len(found)
+    return {"paging": paging, "elements": found[start : start + count]}
+
+
 def acls(people: list[Person]) -> list[Json]:
     """The roles a member holds, one element per organisation."""
     return [

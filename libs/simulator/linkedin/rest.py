@@ -179,13 +179,9 @@ def _urns(raw: str, name: str, kind: str) -> list[str]:
 
 
 def _page(found: list[Json], given: dict[str, str], *, total: bool = False) -> Json:
-    """A page of elements with Rest.li's paging block."""
     start = wire.whole(given.get("start", "0"), "start", 0, 1_000_000)
     count = wire.whole(given.get("count", "10"), "count", 1, 100)
-    paging: Json = {"start": start, "count": count, "links": []}
-    if total:
-        paging["total"] = len(found)
-    return {"paging": paging, "elements": found[start : start + count]}
+    return metrics.page(found, start=start, count=count, total=total)
 
 
 def _lifetime_views(daily: Json) -> Json:

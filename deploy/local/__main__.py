@@ -7,8 +7,6 @@ from rich.markup import escape
 
 from deploy.local.console import console
 from deploy.local.home import Home
-from deploy.local.stack import Stack
-from deploy.local.supervisor import Stopped
 from libs.testing.servers import ServerError
 
 
@@ -17,20 +15,32 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.local")
     parser.add_argument("command", choices=["up", "reset"])
     command = parser.parse_args().command
+    try:
+        return _up() if command == "up" else _reset()
+    except ServerError as error:
+        console.print(f"[bold red]error:[/] {escape(str(error))}")
+        return 1
+    except KeyboardInterrupt:  # before there was anything to stop
+        return 130
+
+
+def _up() -> int:
+    from deploy.local.stack import Stack
+    from deploy.local.supervisor import Stopped
+
     home = Home.from_environment()
     try:
-        if command == "reset":
-            home.reset()
-            console.print(f"{home.folder} is empty; the next start makes new data and secrets")
-            return 0
         with home.locked():
             Stack(home).up()
     except Stopped:
         console.print("Stopped; the data stays")
-        return 0
-    except ServerError as error:
-        console.print(f"[bold red]error:[/] {escape(str(error))}")
-        return 1
+    return 0
+
+
+def _reset() -> int:
+    home = Home.from_environment()
+    home.reset()
+    console.print(f"{home.folder} is empty; the next start makes new data and secrets")
     return 0
 
 

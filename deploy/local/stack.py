@@ -209,6 +209,7 @@ class Stack:
         self, postgres: Postgres, broker: Broker | ExistingBroker, people: dict[str, Any]
     ) -> dict[str, Any]:
         return {
+            "pid": os.getpid(),  # a file left by a killed stack names a process that is gone
             "gateway": self.url("gateway"),
             "simulator": self.url("simulator"),
             "services": {name: self.url(name) for name in self.services},

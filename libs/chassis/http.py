@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine
@@ -106,6 +107,8 @@ class Edge:
         async def tagged(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"].append((b"x-request-id", request_id.encode()))
+                if seen > self._max_body:  # or the server would go on reading what has no end
+                    message["headers"].append((b"connection", b"close"))
             await send(message)
 
         try:
@@ -124,9 +127,17 @@ class Edge:
     def _client(self, headers: dict[str, str], scope: Scope) -> str | None:
         hops = [hop.strip() for hop in headers.get("x-forwarded-for", "").split(",") if hop.strip()]
         if self._proxies and len(hops) >= self._proxies:
-            return hops[-self._proxies]
+            return _address(hops[-self._proxies])
         peer = scope.get("client")
-        return peer[0] if peer else None
+        return _address(peer[0]) if peer else None
+
+
+def _address(text: str) -> str | None:
+    """An IP address in its normal form; None for anything else, which no inet column would take."""
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return None
 
 
 def _printable(value: str | None) -> str | None:

@@ -1,0 +1,1 @@
+"""What a person and a workspace are, and what may happen to them. Pure functions."""

@@ -1,0 +1,1 @@
+"""The tables that fold the log, written in the transaction of the events."""

@@ -1,0 +1,1 @@
+"""Ingestion's own copies of what others decide."""

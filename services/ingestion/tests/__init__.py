@@ -1,0 +1,1 @@
+"""Tests of ingestion, over real HTTP and on a real PostgreSQL."""

@@ -1,0 +1,216 @@
+"""From a request of a platform to a delivery: prove the sender, read the body, split it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import orjson
+from prometheus_client import Counter
+from pydantic import SecretStr
+
+from libs.chassis import strict_json
+from libs.chassis.errors import NotFound, Problem, Unavailable
+from libs.chassis.foundation import Foundation
+from libs.contracts.accounts import PlatformName
+from libs.contracts.envelope import Metadata
+from libs.eventlog.log import metadata_json
+from libs.platforms.base import BadSignature, Change, Platform, Unsplittable
+from services.ingestion.append import Item, event_id
+from services.ingestion.group_commit import Appender, Delivery
+from services.ingestion.listing import deletion_known
+from services.ingestion.quarantine import Refused, body_id, refused
+
+WEBHOOKS = Counter("rookery_ingestion_webhooks_total", "Webhook requests", ["platform", "outcome"])
+# What a person needs to check a refused body by hand.
+_KEPT_HEADERS = {
+    "content-type",
+    "user-agent",
+    "x-hub-signature-256",
+    "tiktok-signature",
+    "x-li-signature",
+    "x-twitter-webhooks-signature",
+}
+# These must arrive although the account was disconnected.
+_EVEN_DISCONNECTED = {"deauthorize", "data_deletion"}
+
+
+class NotThePlatform(Problem):
+    """The same answer whatever is wrong, so that it teaches a forger nothing."""
+
+    status = 401
+    slug = "bad-signature"
+    title = "The signature does not verify"
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What all items of one request share."""
+
+    platform: PlatformName
+    headers: str
+    metadata: str
+    received_at: datetime
+
+    def whole(self, body: bytes, reason: str) -> Delivery:
+        """The body, set aside as it came."""
+        row = Refused(
+            id=body_id(self.platform, body),
+            platform=self.platform,
+            reason=reason,
+            body=body,
+            headers=self.headers,
+            metadata=self.metadata,
+            received_at=self.received_at,
+        )
+        return Delivery((), (row,))
+
+    def split(self, changes: Sequence[Change]) -> Delivery:
+        """The items, those that name no account set aside alone."""
+        items = [self._item(change, change.platform_user_id or "") for change in changes]
+        nameless = [
+            replace(refused(item, "no-account", self.headers), platform_user_id=None)
+            for item in items
+            if not item.platform_user_id
+        ]
+        return Delivery([item for item in items if item.platform_user_id], nameless)
+
+    def _item(self, change: Change, whose: str) -> Item:
+        return Item(
+            id=event_id(self.platform, whose, change.key),
+            platform=self.platform,
+            platform_user_id=whose,
+            type=change.type,
+            payload=orjson.dumps(change.payload),
+            metadata=self.metadata,
+            received_at=self.received_at,
+            even_disconnected=change.type in _EVEN_DISCONNECTED,
+        )
+
+
+def read(
+    platform: Platform,
+    headers: Mapping[str, str],
+    body: bytes,
+    metadata: Metadata,
+    received_at: datetime,
+) -> Delivery:
+    """What a body with a valid signature holds; never raises for what stands in it.
+
+    A body that is no document of the platform is set aside whole, with its raw bytes; an item that
+    names no account is set aside alone.
+    """
+    kept = {name: value for name, value in headers.items() if name in _KEPT_HEADERS}
+    frame = _Frame(platform.facts.name, orjson.dumps(kept).decode(), _trace(metadata), received_at)
+    try:
+        document = strict_json.loads(body)
+        if not isinstance(document, dict):
+            return frame.whole(body, "not-an-object")
+        return frame.split(platform.split(document))
+    except strict_json.BadJson as error:
+        return frame.whole(body, error.reason)
+    except Unsplittable:
+        return frame.whole(body, "not-a-webhook")
+
+
+def read_callback(
+    platform: PlatformName, change: Change, metadata: Metadata, received_at: datetime
+) -> Delivery:
+    """The same for a single item that came in another form; its sender is proven already."""
+    frame = _Frame(platform, "{}", _trace(metadata), received_at)
+    payload = orjson.dumps(change.payload)
+    try:
+        strict_json.loads(payload)
+    except strict_json.BadJson as error:
+        return frame.whole(payload, error.reason)
+    return frame.split([change])
+
+
+def _trace(metadata: Metadata) -> str:
+    """Nobody of ours did it, so only what joins it to the request is kept."""
+    return metadata_json(
+        Metadata(correlation_id=metadata.correlation_id, traceparent=metadata.traceparent)
+    )
+
+
+class Webhooks:
+    """Receives what platforms send.
+
+    `instagram_secrets` prove its callbacks, as they do its webhooks. `public_url` is the gateway's.
+    """
+
+    def __init__(
+        self,
+        foundation: Foundation,
+        platforms: Mapping[PlatformName, Platform],
+        appender: Appender,
+        *,
+        instagram_secrets: Sequence[SecretStr],
+        public_url: str,
+    ) -> None:
+        self._worker = foundation.worker
+        self._clock = foundation.clock
+        self._platforms = {str(name): platform for name, platform in platforms.items()}
+        self._appender = appender
+        self._instagram_secrets = instagram_secrets
+        self._public_url = public_url.rstrip("/")
+
+    def platform(self, name: str) -> Platform:
+        """The platform of an address; raises NotFound."""
+        if name not in self._platforms:
+            raise NotFound("There is no such platform")
+        return self._platforms[name]
+
+    async def receive(
+        self, platform: Platform, headers: Mapping[str, str], body: bytes, metadata: Metadata
+    ) -> None:
+        """Return once all of a signed body is in the log, or set aside.
+
+        `headers` have names in lower case. Raises NotThePlatform, leaving no trace in the
+        database, or Unavailable.
+        """
+        now = self._clock.now()
+        with _proving(platform.facts.name):
+            platform.verify(headers, body, now)
+        await self._submit(platform.facts.name, read(platform, headers, body, metadata, now))
+
+    async def receive_callback(
+        self,
+        prove: Callable[[str, Sequence[SecretStr]], Change],
+        form_value: str,
+        metadata: Metadata,
+    ) -> Change:
+        """The same for a callback of Instagram, which `prove` reads."""
+        with _proving("instagram"):
+            change = prove(form_value, self._instagram_secrets)
+        now = self._clock.now()
+        await self._submit("instagram", read_callback("instagram", change, metadata, now))
+        return change
+
+    def deletion_url(self, code: str) -> str:
+        """Where a person can look after their request for deletion."""
+        return f"{self._public_url}/webhooks/instagram/data-deletion/{code}"
+
+    async def deletion_known(self, code: str) -> bool:
+        """Whether such a request ever came."""
+        async with self._worker.connect() as connection:
+            return await deletion_known(connection, code)
+
+    async def _submit(self, platform: PlatformName, delivery: Delivery) -> None:
+        try:
+            await self._appender.submit(delivery)
+        except Unavailable:
+            WEBHOOKS.labels(platform, "unavailable").inc()
+            raise
+        WEBHOOKS.labels(platform, "set-aside" if delivery.refused else "accepted").inc()
+
+
+@contextmanager
+def _proving(platform: PlatformName) -> Iterator[None]:
+    try:
+        yield
+    except BadSignature:
+        WEBHOOKS.labels(platform, "bad-signature").inc()
+        raise NotThePlatform from None

@@ -1,6 +1,8 @@
 """`python -m libs.simulator`: serves the four simulated platforms on one port."""
 
 import argparse
+import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +24,15 @@ def main() -> None:
     parser.add_argument("--state", type=Path, help="file that keeps tokens across restarts")
     given: dict[str, Any] = {k: v for k, v in vars(parser.parse_args()).items() if v is not None}
     settings = SimulatorSettings(**given)
-    uvicorn.run(
-        create_app(settings),
-        host=settings.host,
-        port=settings.port,
-        http=AbortableProtocol,
-        access_log=False,
-        log_level="warning",
+    # Bound here, so that port 0 can tell which port it became.
+    listening = socket.create_server((settings.host, settings.port))
+    host, port = listening.getsockname()[:2]
+    sys.stdout.write(f"simulator listens at http://{host}:{port}\n")
+    sys.stdout.flush()
+    config = uvicorn.Config(
+        create_app(settings), http=AbortableProtocol, access_log=False, log_level="warning"
     )
+    uvicorn.Server(config).run(sockets=[listening])
 
 
 if __name__ == "__main__":

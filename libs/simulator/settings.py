@@ -47,6 +47,8 @@ class SimulatorSettings(BaseSettings):
 
     linkedin_client_id: str = "li-client"
     linkedin_client_secret: str = "li-client-secret"  # noqa: S105
+    # The newest API version known when this was written; later ones follow the clock.
+    linkedin_newest_version: str = "202611"
     linkedin_access_token: int = 60 * 86400
     linkedin_refresh_token: int = 365 * 86400
 

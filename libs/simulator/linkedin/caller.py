@@ -11,7 +11,6 @@ from libs.simulator.linkedin.refusals import denied, refusal, throttled, usable
 from libs.simulator.people import Person
 from libs.simulator.simulation import Simulation
 
-_SUPPORTED_MONTHS = 12
 _DAY = 86400
 PER_MEMBER = 5_000
 PER_APP = 100_000
@@ -39,7 +38,7 @@ class Caller:
 
 def caller(sim: Simulation, request: Request, resource: str) -> Caller:
     """The caller of a /rest resource. Raises for the version, the token and the day's quota."""
-    _check_version(request, sim.clock.now())
+    _check_version(request, sim.clock.now(), sim.settings.linkedin_newest_version)
     who = bare_caller(sim, request)
     for rule, key, own in (
         (f"linkedin.member.{resource}", who.person.member_id, PER_MEMBER),
@@ -59,8 +58,8 @@ def bare_caller(sim: Simulation, request: Request) -> Caller:
     return Caller(person, token.scopes)
 
 
-def _check_version(request: Request, now: datetime) -> None:
-    """Section 3.4: a version of the last twelve months, and Rest.li 2.0.0."""
+def _check_version(request: Request, now: datetime, known: str) -> None:
+    """Section 3.4: a published version of the last twelve months, and Rest.li 2.0.0."""
     version = request.headers.get("linkedin-version")
     if version is None:
         raise refusal(
@@ -72,8 +71,8 @@ def _check_version(request: Request, now: datetime) -> None:
     digits = version.isascii() and version.isdigit() and len(version) == 6
     if not digits or not 1 <= int(version[4:]) <= 12:
         raise refusal(400, "INVALID_VERSION", "LinkedIn-Version must be in the form YYYYMM")
-    age = (now.year - int(version[:4])) * 12 + now.month - int(version[4:])
-    if not 0 <= age <= _SUPPORTED_MONTHS:
+    oldest, newest = f"{now.year - 1}{now.month:02d}", max(known, f"{now.year}{now.month:02d}")
+    if not oldest <= version <= newest:
         raise refusal(426, "NONEXISTENT_VERSION", f"Requested version {version} is not active")
     if request.headers.get("x-restli-protocol-version") != "2.0.0":
         raise refusal(

@@ -125,6 +125,14 @@ class Stand:
         body = answer.json()
         return body["data"][0] if platform == "instagram" else body
 
+    async def muted(self, platform: Platform) -> None:
+        """Waits until the platform has stopped sending."""
+        for _ in range(1000):
+            if platform in (await self.http.get("/_control/state")).json()["muted"]:
+                return
+            await asyncio.sleep(0.01)
+        raise TimeoutError(f"{platform} still sends")
+
     async def redeem(self, platform: Platform, value: str, /, **change: str) -> httpx.Response:
         """A token request; `change` replaces fields, an empty value removes one."""
         path, form, headers = token_request(platform, value)

@@ -1,6 +1,6 @@
 """The four platforms, faked faithfully over HTTP.
 
 One web application answers as Instagram, TikTok, LinkedIn and X under path prefixes, sends their
-signed webhooks, and obeys a control API under `/_control`. Wire facts: docs of each platform as
-gathered in the project's platform notes; section numbers in docstrings refer to those notes.
+signed webhooks, and obeys a control API under `/_control` (see README.md). Section numbers in
+docstrings are those of the project's notes on the platforms' protocols.
 """

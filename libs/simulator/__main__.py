@@ -25,7 +25,10 @@ def main() -> None:
     given: dict[str, Any] = {k: v for k, v in vars(parser.parse_args()).items() if v is not None}
     settings = SimulatorSettings(**given)
     # Bound here, so that port 0 can tell which port it became.
-    listening = socket.create_server((settings.host, settings.port))
+    try:
+        listening = socket.create_server((settings.host, settings.port))
+    except OSError as error:
+        sys.exit(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}")
     host, port = listening.getsockname()[:2]
     sys.stdout.write(f"simulator listens at http://{host}:{port}\n")
     sys.stdout.flush()

@@ -163,7 +163,7 @@ async def clear_faults(faults: Faults) -> list[Json]:
 
 @router.post("/limits")
 async def set_limit(body: LimitBody, sim: Sim) -> Json:
-    """Tightens a rate limit (rule names: docs of Limits); null restores the platform's own."""
+    """Tightens a rate limit; null restores the platform's own. The rules are in README.md."""
     sim.limits.override(body.rule, body.limit)
     return body.model_dump()
 

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydantic import field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -58,3 +59,8 @@ class SimulatorSettings(BaseSettings):
     x_app_bearer: str = "x-app-bearer"
     x_access_token: int = 7200
     x_refresh_token: int = 180 * 86400
+
+    @field_validator("webhook_target")
+    @classmethod
+    def _without_slash(cls, value: str) -> str:
+        return value.rstrip("/")

@@ -1,6 +1,7 @@
 """Everything the simulator knows, in one place, and what of it survives a restart."""
 
 import os
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import BaseModel, Field
@@ -31,6 +32,8 @@ class Kept(BaseModel):
 
     people: list[Person] = Field(default_factory=list)
     tokens: list[Token] = Field(default_factory=list)
+    # Key of `World.happen` -> when it last happened, and how much in all.
+    happened: dict[str, tuple[datetime, int]] = Field(default_factory=dict)
     # Instagram account id -> subscribed fields.
     instagram_fields: dict[str, list[str]] = Field(default_factory=dict)
     # LinkedIn subscription key -> webhook URL and expiry in milliseconds.
@@ -49,7 +52,7 @@ class Simulation:
         self.kept = _load(settings.state)
         if not self.kept.people:
             self.kept.people.extend(demo_people(settings.anchor))
-        self.world = World(settings.seed, self.clock, self.kept.people)
+        self.world = World(settings.seed, self.clock, self.kept.people, self.kept.happened)
         self.grants = Grants(self.clock, self.kept.tokens, self.keep)
         self.limits = Limits(self.clock)
         self.journal = Journal()
@@ -62,6 +65,7 @@ class Simulation:
         path = self.settings.state
         if path is None:
             return
+        self.kept.happened = self.world.totals()
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(".new")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

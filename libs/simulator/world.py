@@ -85,7 +85,13 @@ def _traits(seed: int, post_id: str) -> _Traits:
 class World:
     """People and what they did. Not thread-safe; one event loop owns it."""
 
-    def __init__(self, seed: int, clock: Clock, people: list[Person]) -> None:
+    def __init__(
+        self,
+        seed: int,
+        clock: Clock,
+        people: list[Person],
+        happened: dict[str, tuple[datetime, int]] | None = None,
+    ) -> None:
         self.seed = seed
         self.clock = clock
         self.people = people
@@ -93,6 +99,8 @@ class World:
         self._happened: defaultdict[str, tuple[list[datetime], list[int]]] = defaultdict(
             lambda: ([], [])
         )
+        for key, (moment, total) in (happened or {}).items():
+            self._happened[key] = ([moment], [total])
         # Starting from the clock keeps event ids unique across restarts.
         self._last_id = int(clock.now().timestamp() * 1_000_000)
 
@@ -134,6 +142,10 @@ class World:
         moments, totals = self._happened[key]
         index = bisect_right(moments, at)
         return totals[index - 1] if index else 0
+
+    def totals(self) -> dict[str, tuple[datetime, int]]:
+        """What was recorded so far: the last moment and the sum of every key."""
+        return {key: (moments[-1], sums[-1]) for key, (moments, sums) in self._happened.items()}
 
     def followers(self, person: Person, at: datetime) -> int:
         """Followers at a moment: a slow trend with ups and downs, exact at the person's anchor."""

@@ -20,6 +20,7 @@ _BUDGET_PER_VIEW = 4800
 
 
 def caller(sim: Simulation, request: Request, scope: str = BASIC) -> tuple[Token, Person]:
+    """Whose token it is, by parameter or bearer header. Raises 190 or the permission error."""
     token = usable(sim.grants, request.query_params.get("access_token") or wire.bearer(request))
     person = sim.world.person("instagram", token.handle)
     if person is None:
@@ -53,6 +54,7 @@ def answer(sim: Simulation, person: Person, body: Json) -> Response:
 
 
 def post_of(sim: Simulation, person: Person, media_id: str) -> Post:
+    """The caller's own post; raises for any other id, as for one that does not exist."""
     post = sim.world.find_post(person, media_id, sim.clock.now())
     if post is None:
         raise absent(media_id)
@@ -60,11 +62,13 @@ def post_of(sim: Simulation, person: Person, media_id: str) -> Post:
 
 
 def versioned(version: str) -> None:
+    """Raises unless the API version is one that is served."""
     if version not in VERSIONS:
         raise not_found(404)
 
 
 def own(person: Person, node: str) -> None:
+    """Raises unless the node is the caller's own account, by either id."""
     if node not in (person.account_id, person.member_id, "me"):
         raise absent(node)
 

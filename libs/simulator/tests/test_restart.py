@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -31,6 +32,16 @@ async def test_tokens_people_and_rotations_survive_a_restart(
         again = await stand.http.post("/x-api/2/oauth2/token", data=form, auth=basic)
         assert again.status_code == 400
         assert len((await stand.http.get("/_control/people")).json()) == 5
+
+
+async def test_counts_do_not_fall_with_a_restart(stands: Stands, tmp_path: Path) -> None:
+    clock = SetClock()
+    state = tmp_path / "state.json"
+    async with stands(clock, state=state) as stand:
+        await stand.control("emit", platform="x", event="follow.follow", count=40)
+        before = (await stand.person("x"))["followers_now"]
+    async with stands(clock, state=state) as stand:
+        assert (await stand.person("x"))["followers_now"] == before
 
 
 async def test_event_ids_are_new_after_a_restart(stands: Stands) -> None:
@@ -69,3 +80,15 @@ async def test_the_command_serves_and_ends_on_sigterm(tmp_path: Path) -> None:
             process.kill()
             await process.wait()
     assert json.loads((tmp_path / "state.json").read_text())["people"]
+
+
+async def test_the_command_says_when_its_port_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "libs.simulator", "--port", str(taken.getsockname()[1])),
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, told = await process.communicate()
+    assert process.returncode == 1
+    assert b"cannot listen on 127.0.0.1:" in told

@@ -1,0 +1,5 @@
+from libs.chassis.entry import main
+from services.analytics.wiring import build
+
+if __name__ == "__main__":
+    main("analytics", build)

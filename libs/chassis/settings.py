@@ -39,6 +39,9 @@ class ServiceSettings(BaseSettings):
     kafka_replication: int = Field(validation_alias="KAFKA_REPLICATION", default=1, ge=1)
     kafka_fetch_wait_ms: int = Field(validation_alias="KAFKA_FETCH_WAIT_MS", default=500, ge=1)
 
+    kafka_session_timeout_ms: int = Field(
+        validation_alias="KAFKA_SESSION_TIMEOUT_MS", default=10_000, ge=1_000
+    )
     kafka_topic_prefix: str = Field(validation_alias="KAFKA_TOPIC_PREFIX", default="")
 
     issuer: str = Field(validation_alias="ROOKERY_ISSUER", default="https://rookery.local")
@@ -68,5 +71,6 @@ class ServiceSettings(BaseSettings):
             partitions=self.kafka_partitions,
             replication=self.kafka_replication,
             fetch_wait_ms=self.kafka_fetch_wait_ms,
+            session_timeout_ms=self.kafka_session_timeout_ms,
             prefix=self.kafka_topic_prefix,
         )

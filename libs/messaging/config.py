@@ -10,8 +10,9 @@ class BrokerConfig:
     """One installation's broker.
 
     `idempotence` is off only where the broker has no InitProducerId. `partitions` and
-    `replication` are for topics that do not exist yet; an existing one is never changed. `prefix`
-    stands before every topic and group, so that installations can share a cluster.
+    `replication` are for topics that do not exist yet; an existing one is never changed. A reader
+    that is silent for `session_timeout_ms` loses its partitions (the local broker also makes each
+    group wait half of it before it starts). `prefix` stands before every topic and group, so that installations can share a cluster.
     """
 
     bootstrap_servers: str
@@ -20,4 +21,5 @@ class BrokerConfig:
     replication: int = 1
     fetch_wait_ms: int = 500
     request_timeout_ms: int = 10_000
+    session_timeout_ms: int = 10_000
     prefix: str = ""

@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 MAX_RECORDS = 1_000
 HINT_SECONDS = 5.0
+REBALANCE_MS = 15_000
 _BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 APPLIED = Counter("rookery_reader_events_total", "Events applied", ["reader"])
@@ -103,9 +104,11 @@ class Runner:
             # Only ever used where our own place is gone from the topic; repeats are fenced.
             auto_offset_reset="earliest",
             fetch_max_wait_ms=self._broker.fetch_wait_ms,
-            request_timeout_ms=max(self._broker.request_timeout_ms, 5_000),
-            session_timeout_ms=10_000,
-            heartbeat_interval_ms=3_000,
+            # A join waits for the other members, so it may take as long as a rebalance.
+            request_timeout_ms=REBALANCE_MS + self._broker.request_timeout_ms,
+            rebalance_timeout_ms=REBALANCE_MS,
+            session_timeout_ms=self._broker.session_timeout_ms,
+            heartbeat_interval_ms=self._broker.session_timeout_ms // 3,
             metadata_max_age_ms=30_000,
         )
         self._places.clear()

@@ -25,6 +25,8 @@ def config_of(broker: Broker | ExistingBroker, prefix: str = "") -> BrokerConfig
         partitions=3,
         fetch_wait_ms=50,
         request_timeout_ms=5_000,
+        # Apache Kafka refuses less than six seconds unless told otherwise.
+        session_timeout_ms=2_000 if broker.kind == "embedded" else 6_000,
         prefix=prefix,
     )
 

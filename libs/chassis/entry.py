@@ -95,7 +95,7 @@ async def _serve(build: Callable[[], Service], role: str) -> None:
                 group.create_task(_part(name, part, stop), name=name)
     except* Exception as failures:
         for failure in failures.exceptions:
-            log.error("a part failed", exc_info=failure)
+            log.exception("a part failed", exc_info=failure)
         sys.exit(1)
     finally:
         if service.close is not None:

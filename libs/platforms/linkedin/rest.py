@@ -14,7 +14,7 @@ from libs.platforms.http import Answer, call
 from libs.platforms.shapes import dig, whole
 
 # A version lives for about twelve months; this one is to be raised at least yearly.
-VERSION = "202608"
+VERSION = "202606"
 
 # Quotas are of the day and end at 00:00 UTC, but nothing says which quota it was: ask hourly.
 _THROTTLED = timedelta(hours=1)

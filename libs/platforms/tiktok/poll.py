@@ -21,6 +21,7 @@ _VIDEO = (
     "id,create_time,share_url,title,video_description,like_count,comment_count,share_count,"
     "view_count"
 )
+_SUMMED = "id,like_count,comment_count,share_count,view_count"
 _PAGE = 20
 _PAGES_AT_ONCE = 10
 # Sums need every video. An account with more than these thousand gets none.
@@ -46,10 +47,10 @@ class Reader:
         url = f"{self._at.api}/v2/user/info/"
         return await call_api(self._http, "GET", url, token=self._token, params={"fields": fields})
 
-    async def videos(self, cursor: Any) -> dict[str, Any]:
+    async def videos(self, fields: str, cursor: Any) -> dict[str, Any]:
         """Twenty videos, newest first, from a cursor on."""
         asked = {"max_count": _PAGE} | ({"cursor": cursor} if isinstance(cursor, int) else {})
-        url = f"{self._at.api}/v2/video/list/?fields={_VIDEO}"
+        url = f"{self._at.api}/v2/video/list/?fields={fields}"
         return await call_api(self._http, "POST", url, token=self._token, json=asked)
 
 
@@ -58,7 +59,8 @@ async def account(reader: Reader, this: Round) -> PollPage:
     user = this.cursor.get("user") or await reader.user()
     pages = list(this.cursor.get("videos") or [])
     for _ in range(_PAGES_AT_ONCE):
-        pages.append(await reader.videos(dig(pages[-1], "data", "cursor") if pages else None))
+        onward = dig(pages[-1], "data", "cursor") if pages else None
+        pages.append(await reader.videos(_SUMMED, onward))
         if dig(pages[-1], "data", "has_more") is not True or len(pages) == _MOST_PAGES:
             return PollPage([this.observation({"user": user, "videos": pages})])
     return PollPage([], this.next_cursor(user=user, videos=pages))
@@ -66,7 +68,7 @@ async def account(reader: Reader, this: Round) -> PollPage:
 
 async def posts(reader: Reader, this: Round) -> PollPage:
     """One page of the video list."""
-    page = await reader.videos(this.cursor.get("cursor"))
+    page = await reader.videos(_VIDEO, this.cursor.get("cursor"))
     seen: list[Observation] = []
     finished = dig(page, "data", "has_more") is not True
     for video in mappings(dig(page, "data", "videos")):

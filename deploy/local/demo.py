@@ -43,10 +43,23 @@ def seed(visit: Visit) -> dict[str, Any]:
 
     Raises ServerError when a service refuses.
     """
+    if "ingestion" in visit.services:
+        _shake_hands(visit)
     if not {"identity", "accounts"} <= set(visit.services):
         return {}
     with httpx.Client(base_url=visit.gateway, timeout=30, trust_env=False) as http:
         return _Seeding(visit, http).run()
+
+
+def _shake_hands(visit: Visit) -> None:
+    """Let the platforms check our webhooks now: one that failed while we were down sends nothing."""
+    for platform in PLATFORMS:
+        url = f"{visit.simulator}/_control/handshake"
+        checked = _ok(httpx.post(url, json={"platform": platform}, trust_env=False)).json()
+        if checked["passed"] is False:
+            raise ServerError(
+                f"Simulated {platform} does not accept our webhooks: {checked['why']}"
+            )
 
 
 class _Seeding:

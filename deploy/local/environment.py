@@ -4,8 +4,6 @@ import base64
 import os
 from collections.abc import Callable, Mapping
 
-from cryptography.fernet import Fernet
-
 from deploy.local import demo
 
 Secret = Callable[..., str]
@@ -48,7 +46,3 @@ def own(name: str, urls: Mapping[str, str], secret: Secret) -> dict[str, str]:
 def _seed() -> str:
     """An Ed25519 private key."""
     return base64.b64encode(os.urandom(32)).decode()
-
-
-def _fernet() -> str:
-    return Fernet.generate_key().decode()

@@ -99,5 +99,6 @@ class Foundation:
     async def close(self) -> None:
         """Close pools and client. Idempotent."""
         await self.http.aclose()
+        await self.notifier.close()
         await self.requests.close()
         await self.worker.dispose()

@@ -31,6 +31,13 @@ class Notifier:
         else:
             self._again = True
 
+    async def close(self) -> None:
+        """Let the last NOTIFY out, or give it up after a second; call it before the engine's end."""
+        if self._task is not None and not self._task.done():
+            await asyncio.wait({self._task}, timeout=1)
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
     async def _send(self) -> None:
         while True:
             self._again = False

@@ -182,10 +182,10 @@ async def test_only_the_hop_that_our_proxy_wrote_is_believed(client: httpx.Async
     answer = await client.get(
         "/who",
         headers={
-            "x-forwarded-for": "6.6.6.6, 192.0.2.7",
-            "user-agent": "agent\xad one" + "x" * 1_000,
-            "x-request-id": "0123456789abcdef",
-            "traceparent": "00-" + "a" * 32 + "-" + "b" * 16 + "-01",
+            b"x-forwarded-for": b"6.6.6.6, 192.0.2.7",
+            b"user-agent": b"agent\xad one" + b"x" * 1_000,
+            b"x-request-id": b"0123456789abcdef",
+            b"traceparent": b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01",
         },
     )
     body = answer.json()

@@ -17,6 +17,7 @@ from sqlalchemy import exc as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from libs.chassis.clock import Clock
+from libs.chassis.errors import is_unavailable
 from libs.contracts.accounts import PlatformName
 from libs.eventlog.notify import Notifier
 from services.ingestion.append import Item, append
@@ -62,7 +63,7 @@ _RELEASED = "UPDATE quarantine SET released_at = %(now)s WHERE id = ANY(%(ids)b:
 _FORGONE = "UPDATE quarantine SET reason = 'while-disconnected' WHERE id = ANY(%(ids)b::uuid[])"
 _COUNT = """
 SELECT reason, count(*) AS rows
-FROM (SELECT reason FROM quarantine WHERE released_at IS NULL LIMIT 100000) AS some
+FROM (SELECT reason FROM quarantine WHERE released_at IS NULL LIMIT 100000) AS few
 GROUP BY reason
 """
 
@@ -173,7 +174,7 @@ def keep_releasing(
     """
 
     async def keep(stop: asyncio.Event) -> None:
-        round_ = 0
+        rounds = 0
         while not stop.is_set():
             try:
                 async with engine.begin() as connection:
@@ -182,11 +183,13 @@ def keep_releasing(
                     notifier.wake()
                     log.info("quarantine released", rows=dealt_with)
                     continue
-                if round_ % _COUNT_EVERY == 0:
+                if rounds % _COUNT_EVERY == 0:
                     async with engine.begin() as connection:
                         await _count(connection)
-                round_ += 1
+                rounds += 1
             except (sa.SQLAlchemyError, OSError) as error:
+                if not is_unavailable(error):
+                    raise
                 log.warning("quarantine not looked at", error=type(error).__name__)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), SWEEP_SECONDS)

@@ -79,16 +79,17 @@ class Publisher:
     async def send(self, pairs: Sequence[tuple[Envelope, bytes | None]]) -> None:
         """Send envelopes with the given data as they are, chained per partition."""
         await ensure_topics(self.broker, [self.topic])
+        batches: dict[int, list[Message]] = {}
         async with Producer(self.broker) as producer:
             for envelope, data in pairs:
                 partition = await producer.partition_for(self.topic, envelope.stream)
                 previous = self._previous.get(partition, BEGINNING)
                 chained = replace(envelope, previous=previous)
-                message = Message(
-                    key=envelope.stream.encode(), value=data, headers=to_headers(chained)
+                batches.setdefault(partition, []).append(
+                    Message(key=envelope.stream.encode(), value=data, headers=to_headers(chained))
                 )
-                await producer.send(self.topic, {partition: [message]})
                 self._previous[partition] = max(previous, envelope.cursor)
+            await producer.send(self.topic, batches)
 
     def _next(self) -> Cursor:
         self._position += 1

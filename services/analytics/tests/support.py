@@ -169,3 +169,12 @@ class Running:
         answer = await self.get(path, **query)
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+    async def read_pages(self, path: str, **query: Any) -> list[Any]:
+        """The items of all pages, in order."""
+        page = await self.read(path, **query)
+        items = list(page["items"])
+        while page["next_cursor"] is not None:
+            page = await self.read(path, **query, cursor=page["next_cursor"])
+            items += page["items"]
+        return items

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from uuid import UUID
 
 import orjson
-import structlog
 
 from libs.contracts.accounts import PlatformName
 from libs.contracts.envelope import Cursor, Envelope
@@ -15,7 +14,6 @@ from libs.eventlog.log import metadata_of
 from libs.eventlog.source import Outgoing, Row, Source, Untold
 from libs.platforms.base import Platform, Raw, Untranslatable
 
-log = structlog.get_logger(__name__)
 TOPIC = "ingestion.events"
 
 
@@ -39,10 +37,6 @@ def source(platforms: Mapping[PlatformName, Platform]) -> Source:
             event = platforms[raw.platform].translate(raw)
         except Untranslatable as error:
             raise Untold(str(error)) from None
-        except Exception as error:
-            # A mistake in a translation must hold up its own row only; the row keeps.
-            log.exception("translation broke", platform=raw.platform, type=raw.type)
-            raise Untold(f"the translation broke with {type(error).__name__}") from None
         if event is None:
             return None
         envelope = Envelope(

@@ -17,6 +17,8 @@ from libs.platforms.registry import build as build_platforms
 from libs.platforms.registry import simulated_endpoints
 from services.ingestion.api import event_routes, webhook_routes
 from services.ingestion.group_commit import Appender
+from services.ingestion.leases import Leases
+from services.ingestion.poller import Poller
 from services.ingestion.projections.routes import routes
 from services.ingestion.quarantine import keep_releasing
 from services.ingestion.settings import IngestionSettings
@@ -70,6 +72,16 @@ def wire(settings: IngestionSettings, *, clock: Clock | None = None) -> Service:
     app.include_router(webhook_routes)
     app.include_router(event_routes)
 
+    poller = Poller(
+        foundation.worker,
+        platforms=platforms,
+        leases=Leases(foundation.http, foundation.service_tokens, settings.accounts_url),
+        http=foundation.http,
+        notifier=foundation.notifier,
+        clock=clock,
+        at_once=settings.polls_at_once,
+    )
+
     async def close() -> None:
         await appender.close()
         await foundation.close()
@@ -84,6 +96,7 @@ def wire(settings: IngestionSettings, *, clock: Clock | None = None) -> Service:
         workers={
             "partitions": keep_partitions(foundation.worker, "events", clock),
             "releases": keep_releasing(foundation.worker, foundation.notifier, clock),
+            "polls": poller.run,
         },
         close=close,
     )

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Annotated, Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import AwareDatetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.chassis.access import Access, AnyMember
 from libs.chassis.errors import NotFound, Unprocessable
 from libs.chassis.http import StrictRoute
+from libs.chassis.moments import Moment
 from libs.chassis.pages import CursorParameter, Limit, Page, decode_cursor, page_of
 from services.analytics import charts, summary
 from services.analytics.models import (
@@ -44,7 +44,6 @@ from services.analytics.projections.top_content import Sort
 
 Interval = Literal["raw", "day", "week"]
 LONGEST_DAYS = {"raw": 400, "day": 400, "week": 2000, "summary": 400}
-_OLDEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 PROBLEM: dict[str, Any] = {"content": {"application/problem+json": {}}}
 
 
@@ -80,14 +79,11 @@ def _span(
     request: Request,
     *,
     since: Annotated[
-        AwareDatetime | None, Query(description="included; 30 days before `until` by default")
+        Moment | None, Query(description="included; 30 days before `until` by default")
     ] = None,
-    until: Annotated[AwareDatetime | None, Query(description="not included; default now")] = None,
+    until: Annotated[Moment | None, Query(description="not included; default now")] = None,
 ) -> Span:
     until = until or request.app.state.clock.now()
-    for name, moment in (("since", since), ("until", until)):
-        if moment is not None and not _OLDEST <= moment <= _LATEST:
-            raise Unprocessable("That is not within 2000 to 2100", field=name)
     if since is not None and since >= until:
         raise Unprocessable("`since` must lie before `until`", field="since")
     return Span(since, until)

@@ -116,8 +116,6 @@ async def test_metrics_default_to_thirty_days_by_day(running: Running) -> None:
         ({"tz": "../../etc/passwd"}, "tz"),
         ({"since": "2026-03-02T00:00:00Z", "until": "2026-03-01T00:00:00Z"}, "since"),
         ({"since": "2024-01-01T00:00:00Z"}, "since"),
-        ({"since": "0001-01-01T00:00:00Z"}, "since"),
-        ({"until": "9999-12-31T23:59:59Z"}, "until"),
     ],
 )
 async def test_a_bad_span_or_zone_is_422_and_named(
@@ -134,6 +132,8 @@ async def test_a_bad_span_or_zone_is_422_and_named(
     "query",
     [
         {"since": "2026-03-01T00:00:00"},
+        {"since": "0001-01-01T00:00:00+14:00"},
+        {"until": "9999-12-31T23:59:59-14:00"},
         {"since": "10000-01-01T00:00:00Z"},
         {"since": "NaN"},
         {"interval": "month"},

@@ -1,0 +1,4 @@
+"""Owns: audit_logs, who did what, append-only.
+Emits: nothing.
+Consumes: every topic, every event.
+"""

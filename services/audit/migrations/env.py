@@ -1,0 +1,3 @@
+from libs.chassis.migrate import env
+
+env()

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from libs.chassis.provision import ServiceUrls
@@ -408,3 +409,51 @@ async def test_a_reactor_acts_once_per_event_for_ever(
         await publisher.publish(counted(who, 1, 3), stream="s", ids=ids)
         await publisher.publish(counted(who, 4, 4), stream="s")
         await applied(engine, {who: [1, 2, 3, 4]})
+
+
+async def test_a_consumer_that_gets_nothing_while_lag_grows_is_made_anew(
+    spine: ServiceUrls,
+    engine_of: EngineOf,
+    broker_config: BrokerConfig,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine, who = engine_of(spine.worker), uuid4()
+    deaf: list[AIOKafkaConsumer] = []
+    getmany = AIOKafkaConsumer.getmany
+
+    async def hard_of_hearing(consumer: AIOKafkaConsumer, **options: Any) -> Any:
+        if not deaf:
+            deaf.append(consumer)
+        if consumer is deaf[0]:
+            await asyncio.sleep(0.05)
+            return {}
+        return await getmany(consumer, **options)
+
+    monkeypatch.setattr(AIOKafkaConsumer, "getmany", hard_of_hearing)
+    async with running(runner_of(engine, broker_config, stall_seconds=4.0)):
+        publisher = Publisher(broker_config, "spine.events")
+        for number in (1, 2):  # two batches: the local broker reports the end one batch late
+            await publisher.publish(counted(who, number, number), stream="s")
+        await applied(engine, {who: [1, 2]})
+    assert deaf
+
+
+async def test_a_batch_that_meets_a_deadlock_is_tried_again_whole(
+    spine: ServiceUrls, engine_of: EngineOf, broker_config: BrokerConfig
+) -> None:
+    engine, who = engine_of(spine.worker), uuid4()
+    tries = 0
+
+    async def unlucky(connection: AsyncConnection, batch: Sequence[Received[Event]]) -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            await connection.exec_driver_sql(
+                "DO $$ BEGIN RAISE EXCEPTION 'deadlock' USING ERRCODE = '40P01'; END $$"
+            )
+        await apply_tally(connection, batch)
+
+    async with running(runner_of(engine, broker_config, replace(tally(), apply=unlucky))):
+        await Publisher(broker_config, "spine.events").publish(counted(who, 1, 3), stream="s")
+        await applied(engine, {who: [1, 2, 3]})
+    assert await letters(engine) == []

@@ -15,7 +15,13 @@ EMAIL = "demo@rookery.example"
 OPERATOR_EMAIL = "operator@rookery.example"
 WORKSPACE = "Demo"
 PLATFORMS = ("instagram", "tiktok", "linkedin", "x")
-# The simulator's own defaults: secrets of no real platform.
+# The simulator's own defaults: ids and secrets of no real platform.
+CLIENTS = {
+    "instagram": ("ig-app", "ig-app-secret"),
+    "tiktok": ("ck_test", "tt-client-secret"),
+    "linkedin": ("li-client", "li-client-secret"),
+    "x": ("x-client", "x-client-secret"),
+}
 WEBHOOK_SECRETS = {
     "instagram": "ig-app-secret",
     "tiktok": "tt-client-secret",

@@ -4,6 +4,8 @@ import base64
 import os
 from collections.abc import Callable, Mapping
 
+from cryptography.fernet import Fernet
+
 from deploy.local import demo
 
 Secret = Callable[..., str]
@@ -31,6 +33,13 @@ def own(name: str, urls: Mapping[str, str], secret: Secret) -> dict[str, str]:
             "IDENTITY_PEPPER": secret("identity.pepper"),
             "IDENTITY_OPERATOR_EMAILS": demo.OPERATOR_EMAIL,
         }
+    if name == "accounts":
+        known = {
+            f"ACCOUNTS_{platform.upper()}_CLIENT_{part}": value
+            for platform, pair in demo.CLIENTS.items()
+            for part, value in zip(("ID", "SECRET"), pair, strict=True)
+        }
+        return {"ROOKERY_FERNET_KEYS": secret("accounts.fernet", _fernet), **known}
     if name == "ingestion":
         return {
             "INGESTION_ACCOUNTS_URL": urls["accounts"],
@@ -46,3 +55,7 @@ def own(name: str, urls: Mapping[str, str], secret: Secret) -> dict[str, str]:
 def _seed() -> str:
     """An Ed25519 private key."""
     return base64.b64encode(os.urandom(32)).decode()
+
+
+def _fernet() -> str:
+    return Fernet.generate_key().decode()

@@ -117,7 +117,9 @@ class ApacheBroker:
         done = subprocess.run(
             [
                 *_java("-Xmx128m"),
-                *("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)),
+                # Joined by "=": an id may begin with a dash and look like an option.
+                *("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}"),
+                *("-c", str(properties)),
             ],
             capture_output=True,
             text=True,

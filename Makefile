@@ -44,6 +44,7 @@ check: $(STAMP) ## Format, lint, types and import boundaries; changes nothing
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy tests-e2e
 	$(BIN)/lint-imports
 
 fmt: $(STAMP) ## Format the code and apply the linter's safe fixes

@@ -50,7 +50,7 @@ def postgres() -> Iterator[Postgres]:
     if url := os.environ.get("DATABASE_URL"):
         yield ExistingPostgres(url)
         return
-    with _own_postgres() as server:
+    with own_postgres() as server:
         yield server
 
 
@@ -60,27 +60,28 @@ def broker() -> Iterator[Broker | ExistingBroker]:
     if bootstrap := os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
         yield ExistingBroker(bootstrap)
         return
-    with _own_broker() as server:
+    with own_broker() as server:
         yield server
 
 
 @pytest.fixture
 def fresh_postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL of the test's own, to be killed, paused and restarted at will."""
-    with _own_postgres() as server:
+    with own_postgres() as server:
         yield server
 
 
 @pytest.fixture
 def fresh_broker() -> Iterator[Broker]:
     """A broker of the test's own, to be killed, paused and wiped at will."""
-    with _own_broker() as server:
+    with own_broker() as server:
         yield server
 
 
 @contextmanager
-def _own_postgres() -> Iterator[PostgresServer]:
-    with _folder() as folder:
+def own_postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL for as long as the block runs, to be broken at will."""
+    with scratch_folder() as folder:
         server = PostgresServer(folder / "postgres")
         server.start()
         try:
@@ -90,11 +91,12 @@ def _own_postgres() -> Iterator[PostgresServer]:
 
 
 @contextmanager
-def _own_broker() -> Iterator[Broker]:
+def own_broker() -> Iterator[Broker]:
+    """A broker of the chosen kind for as long as the block runs, to be broken at will."""
     kind = os.environ.get("ROOKERY_TEST_BROKER", "embedded")
     if kind not in {"embedded", "apache"}:
         raise pytest.UsageError(f"ROOKERY_TEST_BROKER={kind}: say embedded or apache")
-    with _folder() as folder:
+    with scratch_folder() as folder:
         server: Broker = (
             EmbeddedBroker(folder / "broker.log")
             if kind == "embedded"
@@ -109,7 +111,8 @@ def _own_broker() -> Iterator[Broker]:
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def scratch_folder() -> Iterator[Path]:
+    """A folder that is removed at the end, even of a killed run."""
     # Not pytest's tmp_path: its parents are closed to the user PostgreSQL runs as under root.
     folder = Path(tempfile.mkdtemp(prefix="rookery-test-"))
     guard.order(f"folder {folder}")

@@ -1,0 +1,159 @@
+"""The books: what the log holds, what was applied and how often, and whether they agree.
+
+A trigger in the readers' databases writes down every committed write of a row, so that an event
+applied twice shows even where the row hides it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from harness.installation import Installation
+from harness.load import Load
+from harness.webhooks import MARK, Account
+from libs.testing.serving import until
+
+# What identifies the event behind a written row: its id, or the place in the log that it shows.
+APPLIED = {
+    "analytics": {
+        "follower_changes": "id",
+        "metrics_snapshots": "id",
+        "top_content": "place",
+        "audience_insights": "place",
+    },
+    "audit": {"audit_logs": "id"},
+}
+_LEDGER = """
+CREATE TABLE IF NOT EXISTS ledger (
+  n bigint GENERATED ALWAYS AS IDENTITY, book text NOT NULL, account uuid NOT NULL,
+  key text NOT NULL
+);
+CREATE OR REPLACE FUNCTION write_down() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE written jsonb := to_jsonb(NEW);
+BEGIN
+  INSERT INTO ledger (book, account, key) VALUES (TG_ARGV[0],
+    coalesce(written ->> 'social_account_id', written ->> 'entity_id')::uuid,
+    CASE TG_ARGV[1] WHEN 'id' THEN written ->> 'id'
+      ELSE concat(written ->> 'xid', ':', written ->> 'position') END);
+  RETURN NULL;
+END $$
+"""
+_LOGGED = f"""
+SELECT id, social_account_id AS account, type, xid::text || ':' || position AS place,
+  substring(payload::text FROM '{MARK}') AS mark, payload
+FROM events WHERE social_account_id = ANY(%s) ORDER BY xid, position
+"""
+
+
+class Books:
+    """The logs and ledgers of an installation."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+
+    async def open(self) -> None:
+        """Put the triggers in place; before anything is applied."""
+        for database, tables in APPLIED.items():
+            async with await self._installation.open(database) as connection:
+                await connection.execute(_LEDGER.encode())
+                for table, key in tables.items():
+                    await connection.execute(
+                        f"CREATE TRIGGER write_down AFTER INSERT OR UPDATE ON {table} FOR EACH ROW"
+                        f" EXECUTE FUNCTION write_down('{table}', '{key}')".encode()
+                    )
+
+    async def rows(self, database: str, statement: str, *values: Any) -> list[Any]:
+        """What the superuser sees."""
+        async with await self._installation.open(database) as connection:
+            return list(await (await connection.execute(statement.encode(), values)).fetchall())
+
+    async def known(self, accounts: Iterable[Account]) -> None:
+        """Wait until ingestion and analytics know the accounts."""
+        ids = [account.id for account in accounts]
+
+        async def everywhere() -> bool:
+            routes = await self.rows(
+                "ingestion", "SELECT 1 FROM account_routes WHERE account_id = ANY(%s)", ids
+            )
+            copies = await self.rows("analytics", "SELECT 1 FROM accounts WHERE id = ANY(%s)", ids)
+            return len(routes) >= len(ids) and len(copies) == len(ids)
+
+        await until(everywhere, timeout=30, what="the accounts known everywhere")
+
+    async def logged(self, accounts: Sequence[Account]) -> list[Any]:
+        """The rows of ingestion's log about these accounts, in its order."""
+        return await self.rows("ingestion", _LOGGED, [account.id for account in accounts])
+
+    async def written(self, database: str, accounts: Sequence[Account]) -> dict[str, list[Any]]:
+        """The ledger's lines about these accounts, by table, in the order of their writing."""
+        lines = await self.rows(
+            database,
+            "SELECT book, account, key FROM ledger WHERE account = ANY(%s) ORDER BY n",
+            [account.id for account in accounts],
+        )
+        books: dict[str, list[Any]] = {table: [] for table in APPLIED[database]}
+        for line in lines:
+            books[line.book].append(line)
+        return books
+
+    async def balance(self, load: Load, *, within: float) -> None:
+        """I1, I2, I3: every mark in the log once, every row of it applied once and in order.
+
+        `within` seconds nothing may be missing any more (I8).
+        """
+        accounts = load.accounts
+        logged = await self.logged(accounts)
+        _agree(Counter(row.mark for row in logged), Counter(load.marks), "marks in the log")
+        _in_order_of_acceptance(load, logged)
+        follows = [row for row in logged if str(row.type).startswith("follow.")]
+        await self._applied_once(accounts, "analytics", "follower_changes", follows, within)
+        await self._applied_once(accounts, "audit", "audit_logs", logged, within)
+        await self.clean()
+
+    async def _applied_once(
+        self,
+        accounts: Sequence[Account],
+        database: str,
+        table: str,
+        rows: Sequence[Any],
+        within: float,
+    ) -> None:
+        wanted = {str(row.id) for row in rows}
+
+        async def lines() -> list[Any]:
+            written = await self.written(database, accounts)
+            return [line for line in written[table] if line.key in wanted]
+
+        async def complete() -> bool:
+            return {line.key for line in await lines()} == wanted
+
+        await until(complete, timeout=within, what=f"{table} up to date")
+        found = await lines()
+        _agree(Counter(line.key for line in found), Counter(wanted), f"rows of {table}")
+        for account in accounts:
+            expected = [str(row.id) for row in rows if row.account == account.id]
+            got = [line.key for line in found if line.account == account.id]
+            assert got == expected, f"{table} was not written in the log's order"
+
+    async def clean(self) -> None:
+        """Nobody set anything aside."""
+        for database in ("ingestion", "analytics", "audit"):
+            assert not await self.rows(database, "SELECT * FROM dead_letters")
+            stopped = "SELECT * FROM checkpoints WHERE stopped_reason IS NOT NULL"
+            assert not await self.rows(database, stopped)
+        assert not await self.rows("ingestion", "SELECT reason, body FROM quarantine")
+
+
+def _in_order_of_acceptance(load: Load, logged: Sequence[Any]) -> None:
+    place = {row.mark: number for number, row in enumerate(logged)}
+    for marks in load.accepted.values():
+        places = [place[mark] for mark in marks]
+        assert places == sorted(places), "accepted one after the other, logged in another order"
+
+
+def _agree(found: Counter[Any], expected: Counter[Any], what: str) -> None:
+    missing, extra = expected - found, found - expected
+    assert not missing, f"{what}: {len(missing)} missing, such as {list(missing)[:3]}"
+    assert not extra, f"{what}: {len(extra)} too many, such as {list(extra.items())[:3]}"

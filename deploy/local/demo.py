@@ -1,6 +1,7 @@
 """The demo workspace, made through the same doors that everybody uses; safe to repeat."""
 
 import re
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from deploy.local import history
 from deploy.local.console import console
 from libs.testing.servers import ServerError
 
@@ -29,19 +31,25 @@ WEBHOOK_SECRETS = {
     "x": "x-consumer-secret",
 }
 INSTAGRAM_VERIFY_TOKEN = "ig-verify-token"  # noqa: S105
+Secret = Callable[..., str]
 _SETTLE_SECONDS = 30.0
 _CALLBACK = re.compile(r"/v1/oauth/[^/]+/callback$")
 
 
 @dataclass(frozen=True)
 class Visit:
-    """Where the stack is. `check` raises when the seeding should be given up."""
+    """Where the stack is. `check` raises when the seeding should be given up.
+
+    `done` and `mark_done` remember over restarts what need not be repeated.
+    """
 
     gateway: str
     simulator: str
     services: Mapping[str, str]
-    secret: Callable[[str], str]
+    secret: Secret
     check: Callable[[], None]
+    done: Callable[[str], bool]
+    mark_done: Callable[[str], None]
 
 
 def seed(visit: Visit) -> dict[str, Any]:
@@ -74,8 +82,8 @@ class _Seeding:
         self._http = http
 
     def run(self) -> dict[str, Any]:
-        password = self._visit.secret("demo")
-        operator = self._visit.secret("operator")
+        password = self._visit.secret("demo", _password)
+        operator = self._visit.secret("operator", _password)
         if not self._sign_in(EMAIL, password):
             self._register(EMAIL, password)
             self._register(OPERATOR_EMAIL, operator)
@@ -85,7 +93,9 @@ class _Seeding:
                     "anew with `make reset`."
                 )
         workspace = self._workspace()
-        self._connect_all(workspace)
+        accounts = self._connect_all(workspace)
+        if "ingestion" in self._visit.services:
+            self._load_history(accounts)
         return {
             "demo": {"email": EMAIL, "password": password, "workspace_id": workspace},
             "operator": {"email": OPERATOR_EMAIL, "password": operator},
@@ -111,14 +121,15 @@ class _Seeding:
                 return str(workspace["id"])
         return str(_ok(self._post("/v1/workspaces", {"name": WORKSPACE})).json()["id"])
 
-    def _connect_all(self, workspace: str) -> None:
+    def _connect_all(self, workspace: str) -> list[dict[str, Any]]:
         base = f"/v1/workspaces/{workspace}/accounts"
         # The other services learn of a new workspace by its event.
         listed = self._settled(lambda: self._http.get(base))
-        connected = {account["platform"] for account in listed.json()["items"]}
+        accounts: list[dict[str, Any]] = listed.json()["items"]
+        connected = {account["platform"] for account in accounts}
         missing = [platform for platform in PLATFORMS if platform not in connected]
         if not missing:
-            return
+            return accounts
         console.print(f"Connecting {', '.join(missing)} to the demo workspace")
         self._consent("allow")
         try:
@@ -128,6 +139,23 @@ class _Seeding:
                 self._consent_and_return(answer.json()["authorize_url"])
         finally:
             self._consent("page")  # from now on a person is asked
+        return list(_ok(self._http.get(base)).json()["items"])
+
+    def _load_history(self, accounts: list[dict[str, Any]]) -> None:
+        importer = history.Importer(
+            self._visit.services["ingestion"], self._visit.secret("service")
+        )
+        told = False
+        for account in accounts:
+            if account["platform"] not in PLATFORMS or self._visit.done(f"history.{account['id']}"):
+                continue
+            if not told:
+                console.print(f"Loading {history.DAYS} days of their history")
+                told = True
+            past = history.past_of(self._visit.simulator, account["platform"], account["handle"])
+            # Ingestion learns of a new account by its event.
+            importer.send(account["id"], past, self._settled)
+            self._visit.mark_done(f"history.{account['id']}")
 
     def _consent(self, mode: str) -> None:
         url = f"{self._visit.simulator}/_control/consent"
@@ -157,6 +185,10 @@ class _Seeding:
             if answer.is_success or time.monotonic() > deadline:
                 return _ok(answer)
             time.sleep(0.1)
+
+
+def _password() -> str:
+    return secrets.token_urlsafe(12)  # somebody will type it
 
 
 def _ok(answer: httpx.Response) -> httpx.Response:

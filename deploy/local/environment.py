@@ -2,17 +2,15 @@
 
 import base64
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from cryptography.fernet import Fernet
 
 from deploy.local import demo
 
-Secret = Callable[..., str]
-
 
 def shared(
-    urls: Mapping[str, str], *, bootstrap: str, idempotence: bool, secret: Secret
+    urls: Mapping[str, str], *, bootstrap: str, idempotence: bool, secret: demo.Secret
 ) -> dict[str, str]:
     """What all services read. `urls` are the addresses of the gateway, simulator and services."""
     return {
@@ -25,7 +23,7 @@ def shared(
     }
 
 
-def own(name: str, urls: Mapping[str, str], secret: Secret) -> dict[str, str]:
+def own(name: str, urls: Mapping[str, str], secret: demo.Secret) -> dict[str, str]:
     """What the service `name` reads beside `shared` and its database and port."""
     if name == "identity":
         return {

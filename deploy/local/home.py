@@ -83,6 +83,15 @@ class Home:
             write_private(self._secrets, known)
         return known[name]
 
+    def is_done(self, what: str) -> bool:
+        """Whether `mark_done(what)` was called since the last reset."""
+        return (self.folder / "done" / what).exists()
+
+    def mark_done(self, what: str) -> None:
+        """Remember a step that need not be repeated. Idempotent."""
+        (self.folder / "done").mkdir(exist_ok=True)
+        (self.folder / "done" / what).touch()
+
     def reset(self) -> None:
         """Remove data, logs and secrets. Raises ServerError while a stack runs."""
         with self.locked():

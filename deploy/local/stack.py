@@ -99,6 +99,8 @@ class Stack:
             services={name: self.url(name) for name in self.services},
             secret=self.home.secret,
             check=self._supervisor.check,
+            done=self.home.is_done,
+            mark_done=self.home.mark_done,
         )
         people = demo.seed(visit)
         status = self._status(postgres, broker, people)

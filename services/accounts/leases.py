@@ -94,7 +94,7 @@ class Leases:
             workspace_id: UUID = account["workspace_id"]
             if account["status"] != "active" or stored is None or self._settled(stored):
                 return workspace_id
-            if await self._refresher.refresh(account_id) or time.monotonic() > deadline:
+            if await self._refresher.refresh(stored) or time.monotonic() > deadline:
                 return workspace_id
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 

@@ -80,14 +80,21 @@ class Refresher:
             due = await self._tokens.claim_due(
                 connection, lease_id, self._clock.now(), limit=_BATCH
             )
-        await asyncio.gather(*(self._refresh(claimed, lease_id) for claimed in due))
+        # What fails in an unforeseen way keeps its lease, and comes up again when that has ended.
+        results = await asyncio.gather(
+            *(self._refresh(claimed, lease_id) for claimed in due), return_exceptions=True
+        )
+        for claimed, result in zip(due, results, strict=True):
+            if isinstance(result, BaseException):
+                account_id = str(claimed.account_id)
+                log.error("refresh broke off", account_id=account_id, error=type(result).__name__)
         return len(due)
 
-    async def refresh(self, account_id: UUID) -> bool:
-        """Refresh one account now; False when another refresher is at it."""
+    async def refresh(self, seen: Stored) -> bool:
+        """Refresh this token now; False when another refresher is at it, or was before us."""
         lease_id = uuid4()
         async with self._database.transaction() as connection:
-            claimed = await self._tokens.claim(connection, account_id, lease_id, self._clock.now())
+            claimed = await self._tokens.claim(connection, seen, lease_id, self._clock.now())
         if claimed is None:
             return False
         await self._refresh(claimed, lease_id)

@@ -6,13 +6,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import structlog
 from pydantic import SecretStr
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.contracts.accounts import PlatformName
 from libs.platforms.base import Grant
-from libs.vault import Vault
+from libs.vault import Unreadable, Vault, WrongRow
+
+log = structlog.get_logger(__name__)
 
 # Longer than a refresh can take: one request of half a minute, then storing its answer.
 LEASE = timedelta(minutes=2)
@@ -52,7 +55,8 @@ _WIPE = text("DELETE FROM oauth_tokens WHERE social_account_id = :account")
 _CLAIM = text(
     f"""
     UPDATE oauth_tokens t SET lease_id = :lease, lease_until = :until
-    WHERE t.social_account_id = :account AND (t.lease_until IS NULL OR t.lease_until <= :now)
+    WHERE t.social_account_id = :account AND t.version = :version
+      AND (t.lease_until IS NULL OR t.lease_until <= :now)
     RETURNING {_COLUMNS}
     """
 )
@@ -159,19 +163,38 @@ class Tokens:
         await connection.execute(_WIPE, {"account": account_id})
 
     async def claim(
-        self, connection: AsyncConnection, account_id: UUID, lease_id: UUID, now: datetime
+        self, connection: AsyncConnection, seen: Stored, lease_id: UUID, now: datetime
     ) -> Stored | None:
-        """The sole right to refresh this account for two minutes; None while another has it."""
-        row = {"account": account_id, "lease": lease_id, "now": now, "until": now + LEASE}
+        """The sole right to refresh this account for two minutes.
+
+        None while another has it, or when the token is not the one that was seen any more.
+        """
+        row = {
+            "account": seen.account_id,
+            "version": seen.version,
+            "lease": lease_id,
+            "now": now,
+            "until": now + LEASE,
+        }
         found = (await connection.execute(_CLAIM, row)).one_or_none()
         return None if found is None else self._stored(found)
 
     async def claim_due(
         self, connection: AsyncConnection, lease_id: UUID, now: datetime, *, limit: int
     ) -> list[Stored]:
-        """The same for up to `limit` accounts whose time has come, longest overdue first."""
+        """The same for up to `limit` accounts whose time has come, longest overdue first.
+
+        A row that the vault refuses is passed over until its lease has ended, and said so.
+        """
         row = {"lease": lease_id, "now": now, "until": now + LEASE, "limit": limit}
-        return [self._stored(found) for found in await connection.execute(_CLAIM_DUE, row)]
+        due = []
+        for found in (await connection.execute(_CLAIM_DUE, row)).all():
+            try:
+                due.append(self._stored(found))
+            except (Unreadable, WrongRow) as error:
+                account_id = str(found.social_account_id)
+                log.warning("unreadable grant", account_id=account_id, error=type(error).__name__)
+        return due
 
     async def release(
         self,

@@ -1,4 +1,4 @@
-"""Routes: webhooks of the platforms, and the list of what they said."""
+"""Routes: webhooks of the platforms, the list of what they said, and imports of the past."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from urllib.parse import parse_qs
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel
+from pydantic import AwareDatetime, BaseModel, Field
 
-from libs.chassis.access import AnyMember
+from libs.chassis.access import AnyMember, CallingService
 from libs.chassis.errors import Forbidden, NotFound, Problem
 from libs.chassis.http import StrictRoute, metadata_of
 from libs.chassis.pages import CursorParameter, Limit, Page, decode_cursor, page_of
 from libs.contracts.accounts import PlatformName
-from libs.platforms.base import BadSignature
+from libs.platforms.base import BadSignature, PollKind
 from libs.platforms.instagram.webhooks import data_deletion, deauthorisation
+from services.ingestion.backfill import Backfill, Past
 from services.ingestion.listing import Filter, list_events
 from services.ingestion.webhooks import Webhooks
 
@@ -62,8 +63,31 @@ class DeletionState(BaseModel):
     status: Literal["received"]
 
 
+class Observed(BaseModel):
+    """The raw responses of a poll, as `libs/platforms` names them."""
+
+    kind: PollKind
+    observed_at: AwareDatetime
+    responses: dict[str, Any]
+
+
+class BackfillIn(BaseModel):
+    """Observations of one account."""
+
+    account_id: UUID
+    observations: Annotated[list[Observed], Field(min_length=1, max_length=1000)]
+
+
+class BackfillOut(BaseModel):
+    """How many were new, and how many were there before."""
+
+    written: int
+    duplicates: int
+
+
 webhook_routes = APIRouter(prefix="/webhooks", tags=["webhooks"], route_class=StrictRoute)
 event_routes = APIRouter(prefix="/v1/workspaces/{ws}", tags=["events"], route_class=StrictRoute)
+internal_routes = APIRouter(prefix="/internal", tags=["internal"], route_class=StrictRoute)
 
 
 def _webhooks(request: Request) -> Webhooks:
@@ -175,3 +199,19 @@ async def events(
     page, following = page_of(rows, limit, lambda row: (row.received_at, row.id))
     items = [EventOut.model_validate(row, from_attributes=True) for row in page]
     return Page(items=items, next_cursor=following)
+
+
+@internal_routes.post(
+    "/backfill",
+    summary="Append what polls would have brought in the past",
+    responses={401: PROBLEM, 404: PROBLEM, 422: PROBLEM},
+)
+async def backfill(caller: CallingService, body: BackfillIn, request: Request) -> BackfillOut:
+    """For imports and the demo. All of it or nothing; the same again adds nothing."""
+    importer: Backfill = request.app.state.backfill
+    appended = await importer.append(
+        body.account_id,
+        [Past(one.kind, one.observed_at, one.responses) for one in body.observations],
+        correlation_id=metadata_of(request).correlation_id,
+    )
+    return BackfillOut(written=appended.written, duplicates=appended.duplicates)

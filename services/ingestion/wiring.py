@@ -15,7 +15,8 @@ from libs.contracts.accounts import PlatformName
 from libs.platforms.base import Credentials, Platform
 from libs.platforms.registry import build as build_platforms
 from libs.platforms.registry import simulated_endpoints
-from services.ingestion.api import event_routes, webhook_routes
+from services.ingestion.api import event_routes, internal_routes, webhook_routes
+from services.ingestion.backfill import Backfill
 from services.ingestion.group_commit import Appender
 from services.ingestion.leases import Leases
 from services.ingestion.poller import Poller
@@ -69,8 +70,9 @@ def wire(settings: IngestionSettings, *, clock: Clock | None = None) -> Service:
         instagram_secrets=settings.instagram_webhook_secrets,
         public_url=settings.public_url,
     )
-    app.include_router(webhook_routes)
-    app.include_router(event_routes)
+    app.state.backfill = Backfill(foundation.worker, platforms, foundation.notifier, clock)
+    for router in (webhook_routes, event_routes, internal_routes):
+        app.include_router(router)
 
     poller = Poller(
         foundation.worker,

@@ -8,7 +8,12 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from libs.contracts.accounts import AccountConnected, AccountDisconnected, AccountReconnected
+from libs.contracts.accounts import (
+    AccountConnected,
+    AccountDisconnected,
+    AccountReconnected,
+    PlatformName,
+)
 from libs.contracts.event import Event
 from libs.projections.reader import Reader, Received, projection
 
@@ -74,7 +79,9 @@ def routes() -> Reader:
     )
 
 
-async def route_of(connection: AsyncConnection, account_id: UUID) -> tuple[str, str] | None:
+async def route_of(
+    connection: AsyncConnection, account_id: UUID
+) -> tuple[PlatformName, str] | None:
     """Platform and platform user id of a connected account; None when there is none."""
     row = (
         await connection.execute(

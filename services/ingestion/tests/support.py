@@ -18,13 +18,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from libs.chassis.entry import Service
 from libs.chassis.partitions import ensure_partitions, month_of
 from libs.chassis.provision import ServiceUrls
+from libs.chassis.tokens import ServiceTokens
 from libs.contracts.accounts import AccountConnected, AccountDisconnected, PlatformName
 from libs.contracts.envelope import Cursor, Envelope
 from libs.contracts.event import Event
+from libs.eventlog.notify import Notifier
 from libs.platforms.signing import base64_standard, base64_url, hexadecimal, sign
 from libs.projections.reader import Received
 from libs.testing.clock import FakeClock
+from services.ingestion.leases import Leases
+from services.ingestion.poller import Poller
 from services.ingestion.projections import routes
+from services.ingestion.settings import IngestionSettings
+from services.ingestion.wiring import platforms_of
 
 # The time that the published vectors were signed at.
 SIGNED_AT = datetime(2026, 1, 1, 0, 0, 1, tzinfo=UTC)
@@ -56,6 +62,7 @@ class Running:
     urls: ServiceUrls
     worker: AsyncEngine
     clock: FakeClock
+    notifier: Notifier
     _position: int = field(default=0)
 
     async def send(
@@ -103,6 +110,22 @@ class Running:
         )
         async with self.worker.begin() as connection:
             await routes.apply(connection, [Received(event, envelope)])
+
+    def poller(self, accounts_url: str, *, at_once: int) -> Poller:
+        """A poller of the test's own."""
+        settings = self.service.settings
+        assert isinstance(settings, IngestionSettings)
+        # These tokens live a minute of real time, whatever our clock says.
+        leases = Leases(self.http, ServiceTokens(settings.service_secret), accounts_url)
+        return Poller(
+            self.worker,
+            platforms=platforms_of(settings),
+            leases=leases,
+            http=self.http,
+            notifier=self.notifier,
+            clock=self.clock,
+            at_once=at_once,
+        )
 
     async def rows(self, statement: str, *arguments: Any) -> list[dict[str, Any]]:
         """What the worker role reads."""

@@ -1,4 +1,7 @@
-"""Events of the accounts service, topic `accounts.events`. Stream: `account-<id>`."""
+"""Events of the accounts service, topic `accounts.events`.
+
+Streams: `account-<id>` for an account, `lease-<id>` for each time its token was lent.
+"""
 
 from __future__ import annotations
 

@@ -142,6 +142,16 @@ class Decider(Generic[State, Command]):
     project: Callable[[AsyncConnection, Sequence[Recorded]], Awaitable[None]]
 
 
+async def fold(
+    connection: AsyncConnection, decider: Decider[State, Command], stream: str
+) -> tuple[State, int]:
+    """The stream's state and version; the initial state and 0 for one that does not exist."""
+    state, version = decider.initial(), 0
+    for recorded in await load(connection, stream):
+        state, version = decider.evolve(state, recorded.event), recorded.version
+    return state, version
+
+
 async def decide(
     connection: AsyncConnection,
     decider: Decider[State, Command],
@@ -157,14 +167,11 @@ async def decide(
     Returns the new state and the new events (none if the command changes nothing). Raises what
     the decider raises, or StreamConflict after which the whole transaction may be tried again.
     """
-    history = await load(connection, stream)
-    state = decider.initial()
-    for recorded in history:
-        state = decider.evolve(state, recorded.event)
+    state, version = await fold(connection, decider, stream)
     new = await append(
         connection,
         stream,
-        expected_version=history[-1].version if history else 0,
+        expected_version=version,
         events=decider.decide(state, command),
         workspace_id=workspace_id,
         metadata=metadata,

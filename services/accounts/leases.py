@@ -16,7 +16,7 @@ from libs.chassis.errors import Unavailable
 from libs.contracts.accounts import PlatformName
 from libs.contracts.envelope import Metadata
 from services.accounts.domain import NoSuchAccount, NoteLease
-from services.accounts.projections.social_accounts import decide, one
+from services.accounts.projections.social_accounts import one, record_lease
 from services.accounts.refresher import Refresher
 from services.accounts.schedule import expired, lendable
 from services.accounts.tokens import Stored, Tokens
@@ -60,7 +60,7 @@ class Leases:
         workspace_id = await self._freshen(account_id)
         now = self._clock.now()
         async with self._database.transaction() as connection:
-            account, _ = await decide(
+            account = await record_lease(
                 connection,
                 account_id,
                 NoteLease(leased_by, purpose),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from psycopg import errors as pg
 from sqlalchemy import RowMapping, text
@@ -128,6 +128,36 @@ async def decide(
     if state is None:
         raise domain.NoSuchAccount
     return state, recorded
+
+
+async def record_lease(
+    connection: AsyncConnection,
+    account_id: UUID,
+    command: domain.NoteLease,
+    *,
+    workspace_id: UUID,
+    metadata: Metadata,
+    now: datetime,
+) -> Account:
+    """Decide about lending, and record it in a stream of the lease's own.
+
+    Accounts are polled all day: in their own stream leases would soon outnumber what has to be
+    folded by a thousand to one. Raises what the domain refuses.
+    """
+    await lock(connection, account_id)
+    state, _ = await log.fold(connection, ACCOUNTS, domain.stream(account_id))
+    await log.append(
+        connection,
+        f"lease-{uuid4()}",
+        expected_version=0,
+        events=domain.decide(state, command),
+        workspace_id=workspace_id,
+        metadata=metadata,
+        now=now,
+    )
+    if state is None:
+        raise domain.NoSuchAccount
+    return state
 
 
 _BY_PLATFORM_ID = text(

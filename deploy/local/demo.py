@@ -4,6 +4,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,7 @@ WEBHOOK_SECRETS = {
 INSTAGRAM_VERIFY_TOKEN = "ig-verify-token"  # noqa: S105
 Secret = Callable[..., str]
 _SETTLE_SECONDS = 30.0
+_FINAL = {400, 409, 413, 415, 422}  # no waiting makes these any better
 _CALLBACK = re.compile(r"/v1/oauth/[^/]+/callback$")
 
 
@@ -62,7 +64,10 @@ def seed(visit: Visit) -> dict[str, Any]:
     if not {"identity", "accounts"} <= set(visit.services):
         return {}
     with httpx.Client(base_url=visit.gateway, timeout=30, trust_env=False) as http:
-        return _Seeding(visit, http).run()
+        try:
+            return _Seeding(visit, http).run()
+        except httpx.HTTPError as error:
+            raise ServerError(f"The demo could not be made: {error!r}") from error
 
 
 def _shake_hands(visit: Visit) -> None:
@@ -145,17 +150,29 @@ class _Seeding:
         importer = history.Importer(
             self._visit.services["ingestion"], self._visit.secret("service")
         )
-        told = False
-        for account in accounts:
-            if account["platform"] not in PLATFORMS or self._visit.done(f"history.{account['id']}"):
-                continue
-            if not told:
-                console.print(f"Loading {history.DAYS} days of their history")
-                told = True
-            past = history.past_of(self._visit.simulator, account["platform"], account["handle"])
-            # Ingestion learns of a new account by its event.
-            importer.send(account["id"], past, self._settled)
-            self._visit.mark_done(f"history.{account['id']}")
+        new = [
+            account
+            for account in accounts
+            if account["platform"] in PLATFORMS and not self._visit.done(_history_of(account))
+        ]
+        if not new:
+            return
+        console.print(f"Loading {history.DAYS} days of history")
+        # The simulator computes the next account's past while ingestion takes in this one's.
+        with ThreadPoolExecutor(1) as ahead:
+            pasts = [
+                ahead.submit(
+                    history.past_of, self._visit.simulator, account["platform"], account["handle"]
+                )
+                for account in new
+            ]
+            try:
+                for account, past in zip(new, pasts, strict=True):
+                    # Ingestion learns of a new account by its event.
+                    importer.send(account["id"], past.result(), self._settled)
+                    self._visit.mark_done(_history_of(account))
+            finally:
+                ahead.shutdown(cancel_futures=True)
 
     def _consent(self, mode: str) -> None:
         url = f"{self._visit.simulator}/_control/consent"
@@ -182,9 +199,14 @@ class _Seeding:
         while True:
             self._visit.check()
             answer = ask()
-            if answer.is_success or time.monotonic() > deadline:
+            settled = answer.is_success or answer.status_code in _FINAL
+            if settled or time.monotonic() > deadline:
                 return _ok(answer)
             time.sleep(0.1)
+
+
+def _history_of(account: Mapping[str, Any]) -> str:
+    return f"history.{account['id']}"
 
 
 def _password() -> str:

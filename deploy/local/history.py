@@ -10,12 +10,17 @@ from pydantic import SecretStr
 from libs.chassis.tokens import ServiceTokens
 
 DAYS = 90
+_POSTS_EVERY = 7
 _MAX_BYTES = 900_000  # services take a mebibyte
 _MAX_OBSERVATIONS = 1000
 
 
 def past_of(simulator: str, platform: str, handle: str) -> list[Any]:
-    """What the simulator says about the past of one account, oldest first."""
+    """What the simulator says about the past of one account, oldest first.
+
+    Account and audience as they were every day, posts as they were every seventh: charts are drawn
+    from the former, and of a post only the newest numbers are shown.
+    """
     answer = httpx.get(
         f"{simulator}/_control/history",
         params={"platform": platform, "handle": handle, "days": DAYS},
@@ -24,7 +29,9 @@ def past_of(simulator: str, platform: str, handle: str) -> list[Any]:
     )
     answer.raise_for_status()
     past: list[Any] = answer.json()
-    return past
+    days = sorted({observation["observed_at"] for observation in past}, reverse=True)
+    kept = set(days[::_POSTS_EVERY])
+    return [one for one in past if one["kind"] != "posts" or one["observed_at"] in kept]
 
 
 class Importer:

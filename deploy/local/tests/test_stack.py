@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from deploy.local.home import ROOT
 from libs.testing.servers.guard import still_alive
 from libs.testing.servers.process import wait_until
 
+PLATFORMS = {"instagram", "tiktok", "linkedin", "x"}
 READY_SECONDS = 90  # on a machine that is busy with other things
 
 
@@ -76,6 +78,8 @@ def test_it_runs_recovers_and_keeps_its_data(folder: Path) -> None:
         assert httpx.get(first["gateway"] + "/nowhere").status_code == 404
         for url in first["services"].values():
             assert httpx.get(url + "/readyz").status_code == 200
+        assert _platforms_with_charts(first) == PLATFORMS
+
         code, said = _said(folder, "up")
         assert code == 1
         assert f"already running in {folder} (pid {stack.pid})" in said
@@ -91,14 +95,15 @@ def test_it_runs_recovers_and_keeps_its_data(folder: Path) -> None:
     assert not (folder / "local.json").exists()
 
     with _up(folder) as (stack, second):
-        assert second.get("demo") == first.get("demo")
+        assert second["demo"] == first["demo"]
+        assert _platforms_with_charts(second) == PLATFORMS
         everyone = psutil.Process(stack.pid).children(recursive=True)
         stack.kill()
         stack.wait()
         assert not still_alive(everyone, timeout=10)
 
     with _up(folder) as (stack, third):  # after a kill, without waiting
-        assert third.get("demo") == first.get("demo")
+        assert third["demo"] == first["demo"]
     assert stack.returncode == 0
 
 
@@ -121,6 +126,30 @@ def test_data_of_another_postgres_is_refused_and_reset_mends_it(folder: Path) ->
     assert "make reset" in said
     assert _said(folder, "reset")[0] == 0
     assert {path.name for path in folder.iterdir()} <= {"kafka", "lock"}
+
+
+def _platforms_with_charts(status: dict[str, Any]) -> set[str]:
+    """Platforms of the demo's accounts whose daily metrics go back almost ninety days."""
+    login = {name: status["demo"][name] for name in ("email", "password")}
+    since = (datetime.now(UTC) - timedelta(days=95)).isoformat()
+    with httpx.Client(base_url=status["gateway"]) as http:
+        token = http.post("/v1/auth/login", json=login).json()["access_token"]
+        http.headers["authorization"] = f"Bearer {token}"
+        base = f"/v1/workspaces/{status['demo']['workspace_id']}/accounts"
+
+        def days(account: str) -> int:
+            query = {"interval": "day", "since": since}
+            answer = http.get(f"{base}/{account}/metrics", params=query)
+            assert answer.status_code == 200, answer.text
+            items = answer.json()["items"]
+            return sum(item["followers_count"] is not None for item in items)
+
+        accounts = http.get(base).json()["items"]
+        return {
+            account["platform"]
+            for account in accounts
+            if wait_until(lambda account=account: days(account["id"]) >= 85, 30)  # type: ignore[misc]
+        }
 
 
 def _runs(status: Path, stack: subprocess.Popen[str]) -> bool:

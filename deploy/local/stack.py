@@ -72,7 +72,7 @@ class Stack:
 
     def _start(self) -> None:
         say = console.print
-        say("Starting PostgreSQL, the broker and the simulator")
+        say("Starting the database, the broker and the simulator")
         self._start_simulator()
         broker = self._start_broker()
         postgres = self._start_postgres()
@@ -244,6 +244,8 @@ def _welcome(status: Mapping[str, Any], home: Home) -> None:
         lines["Workspace"] = demo_login["workspace_id"]
     if operator:
         lines["Operator"] = f"{operator['email']}  {operator['password']}"
+    for name, url in status["services"].items():
+        lines[name] = f"{url}/docs"
     lines["Logs"] = str(home.logs)
     lines["For scripts"] = str(home.status)
     for name, value in lines.items():

@@ -90,7 +90,7 @@ event_routes = APIRouter(prefix="/v1/workspaces/{ws}", tags=["events"], route_cl
 internal_routes = APIRouter(prefix="/internal", tags=["internal"], route_class=StrictRoute)
 
 
-def _webhooks(request: Request) -> Webhooks:
+async def _webhooks(request: Request) -> Webhooks:
     webhooks: Webhooks = request.app.state.webhooks
     return webhooks
 

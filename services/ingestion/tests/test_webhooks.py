@@ -389,3 +389,43 @@ class TestCallbacks:
         assert answer.status_code == 200
         [row] = await running.quarantine()
         assert row["reason"] == "nul-character"
+
+
+async def test_what_was_received_repeated_and_set_aside_is_counted(running: Running) -> None:
+    async def counted() -> dict[str, float]:
+        lines = (await running.http.get(f"{running.url}/metrics")).text.splitlines()
+        pairs = (line.rsplit(" ", 1) for line in lines if line.startswith("rookery_ingestion_"))
+        return {name: float(value) for name, value in pairs}
+
+    await running.connect("x", "1")
+    before = await counted()
+    for body in (x_follow("1", "a"), x_follow("1", "a"), x_follow("2", "b"), b"poison"):
+        await running.send("x", body)
+    await running.send("x", b"{}", {})
+    after = await counted()
+    for name, more in {
+        'rookery_ingestion_webhooks_total{outcome="accepted",platform="x"}': 3,
+        'rookery_ingestion_webhooks_total{outcome="set-aside",platform="x"}': 1,
+        'rookery_ingestion_webhooks_total{outcome="bad-signature",platform="x"}': 1,
+        'rookery_ingestion_events_total{platform="x"}': 1,
+        'rookery_ingestion_duplicates_total{platform="x"}': 1,
+        'rookery_ingestion_quarantined_total{platform="x",reason="unknown-account"}': 1,
+        'rookery_ingestion_quarantined_total{platform="x",reason="not-json"}': 1,
+        "rookery_ingestion_batch_rows_count": 4,
+    }.items():
+        assert after[name] - before.get(name, 0) == more, name
+
+
+async def test_every_address_is_described(running: Running) -> None:
+    paths = running.service.app.openapi()["paths"]
+    described = {
+        path for path, methods in paths.items() if all(m["summary"] for m in methods.values())
+    }
+    assert described == {
+        "/webhooks/{platform}",
+        "/webhooks/instagram/deauthorize",
+        "/webhooks/instagram/data-deletion",
+        "/webhooks/instagram/data-deletion/{code}",
+        "/v1/workspaces/{ws}/events",
+        "/internal/backfill",
+    }

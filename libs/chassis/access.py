@@ -86,7 +86,7 @@ async def operator(principal: SignedIn) -> Principal:
 Operator = Annotated[Principal, Depends(operator)]
 
 
-def calling_service(request: Request) -> str:
+async def calling_service(request: Request) -> str:
     """Another service's name, by its signed token. Raises Unauthorized."""
     gate: Gate = request.app.state.gate
     return gate.service_tokens.verify(_bearer(request), callee=gate.service_name)

@@ -18,6 +18,7 @@ from libs.chassis.errors import Unauthorized, Unavailable
 
 ACCESS = "access"
 SERVICE_TOKEN_LIFE = timedelta(seconds=60)
+_SKEW = timedelta(seconds=30)  # between two machines' clocks
 _CACHE_SECONDS = 300.0
 _REFETCH_SECONDS = 5.0
 
@@ -121,6 +122,7 @@ class ServiceTokens:
                 self._secret,
                 algorithms=["HS256"],
                 audience=callee,
+                leeway=_SKEW,
                 options={"require": ["exp", "iat", "iss", "aud"]},
             )
         except jwt.InvalidTokenError:

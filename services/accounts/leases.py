@@ -15,8 +15,8 @@ from libs.chassis.database import Database
 from libs.chassis.errors import Unavailable
 from libs.contracts.accounts import PlatformName
 from libs.contracts.envelope import Metadata
-from services.accounts.domain import NoSuchAccount, NoteLease
-from services.accounts.projections.social_accounts import one, record_lease
+from services.accounts.domain import NoSuchAccount, NoteLease, RequestReview
+from services.accounts.projections.social_accounts import decide, lock, one, record_lease
 from services.accounts.refresher import Refresher
 from services.accounts.schedule import expired, lendable
 from services.accounts.tokens import Stored, Tokens
@@ -78,6 +78,29 @@ class Leases:
             platform_user_id=account.platform_user_id,
             token_version=stored.version,
         )
+
+    async def refused(self, account_id: UUID, *, token_version: int, reason: str) -> None:
+        """Another service was told by the platform that a lent token is dead for good.
+
+        The account then needs review, unless the token was renewed since. For some platforms this
+        is the only way to learn of it. Idempotent. Raises NoSuchAccount.
+        """
+        async with self._database.transaction() as connection:
+            await lock(connection, account_id)
+            account = await one(connection, account_id)
+            stored = await self._tokens.read(connection, account_id)
+            if account is None:
+                raise NoSuchAccount
+            if account["status"] != "active" or stored is None or stored.version != token_version:
+                return
+            await decide(
+                connection,
+                account_id,
+                RequestReview(reason),
+                workspace_id=account["workspace_id"],
+                metadata=Metadata(),
+                now=self._clock.now(),
+            )
 
     async def _freshen(self, account_id: UUID) -> UUID:
         """Have a token that is about to expire refreshed, once, by us or another.

@@ -31,7 +31,7 @@ from libs.platforms.base import (
     slot,
 )
 from services.ingestion import poll_schedule as schedule
-from services.ingestion.leases import Leases
+from services.ingestion.leases import Lease, Leases
 from services.ingestion.observations import append_observations
 from services.ingestion.poll_schedule import Claim, LeaseLost
 
@@ -155,13 +155,14 @@ class Poller:
     async def _pages(self, claimed: Claim) -> str:
         """Page after page until the end or an obstacle; gives which it was."""
         cursor = claimed.cursor
+        lease: Lease | None = None
         try:
-            token = await self._leases.token(claimed.account_id, correlation_id=claimed.run.hex)
+            lease = await self._leases.lease(claimed.account_id, correlation_id=claimed.run.hex)
             while True:
                 page = await self._platforms[claimed.platform].poll(
                     self._http,
                     kind=claimed.kind,
-                    access_token=token,
+                    access_token=lease.access_token,
                     platform_user_id=claimed.platform_user_id,
                     cursor=cursor,
                     now=self._clock.now(),
@@ -170,7 +171,12 @@ class Poller:
                 if await self._store(claimed, page):
                     return "complete" if cursor is None else "paced"
         except PlatformError as error:
-            return await self._give_way(claimed, cursor, error)
+            outcome = await self._give_way(claimed, cursor, error)
+            if lease is not None and isinstance(error, ReconnectRequired):
+                await self._leases.refused(
+                    claimed.account_id, lease, error.reason, correlation_id=claimed.run.hex
+                )
+            return outcome
 
     async def _give_way(
         self, claimed: Claim, cursor: dict[str, Any] | None, error: PlatformError

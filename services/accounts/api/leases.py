@@ -7,7 +7,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
-from pydantic import BaseModel, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
 from libs.chassis.access import CallingService
 from libs.chassis.http import StrictRoute, metadata_of
@@ -35,6 +35,25 @@ class LeaseView(BaseModel):
     platform: PlatformName
     platform_user_id: str
     token_version: int
+
+
+class Refusal(BaseModel):
+    """That the platform called a lent token dead; `reason` is a slug."""
+
+    token_version: Annotated[int, Field(ge=1, le=2_147_483_647)]
+    reason: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+
+
+@router.post(
+    "/{account}/refusals",
+    status_code=204,
+    summary="Tell that the platform refused a lent token for good",
+    responses={404: {"description": NoSuchAccount.title}},
+)
+async def refusal(
+    account: UUID, body: Refusal, _caller: CallingService, parts: AccountsParts
+) -> None:
+    await parts.leases.refused(account, token_version=body.token_version, reason=body.reason)
 
 
 @router.post(

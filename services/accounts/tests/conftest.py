@@ -141,13 +141,16 @@ class App:
         found: dict[str, Any] = answer.json()
         return found
 
-    async def lease(self, account_id: UUID, caller: str = "ingestion") -> httpx.Response:
+    async def lease(self, account_id: UUID) -> httpx.Response:
+        return await self.internal(f"{account_id}/lease", {"purpose": "poll"})
+
+    async def internal(self, path: str, body: dict[str, Any]) -> httpx.Response:
         service_token = ServiceTokens(self.service.settings.service_secret).issue(
-            caller=caller, callee="accounts"
+            caller="ingestion", callee="accounts"
         )
         return await self.http.post(
-            f"/internal/accounts/{account_id}/lease",
-            json={"purpose": "poll"},
+            f"/internal/accounts/{path}",
+            json=body,
             headers={"authorization": f"Bearer {service_token}"},
         )
 

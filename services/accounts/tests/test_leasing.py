@@ -1,6 +1,6 @@
 import asyncio
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
@@ -87,6 +87,27 @@ async def test_what_is_not_active_is_not_lent(app: App) -> None:
     gone = await app.lease(account_id)
     assert gone.json()["type"] == "urn:rookery:problem:account-disconnected"
     assert (await app.lease(uuid4())).status_code == 404
+
+
+async def test_a_refused_token_asks_for_review_unless_it_was_renewed(app: App) -> None:
+    member = await app.member()
+    account_id = await app.connect(member, "linkedin")
+    version = (await app.lease(account_id)).json()["token_version"]
+
+    async def refuse(account: UUID, token_version: int) -> int:
+        answer = await app.internal(
+            f"{account}/refusals", {"token_version": token_version, "reason": "token-dead"}
+        )
+        return answer.status_code
+
+    assert await refuse(account_id, version + 1) == 204
+    assert (await app.lease(account_id)).status_code == 200
+    assert await refuse(account_id, version) == 204
+    assert await refuse(account_id, version) == 204
+    assert (await app.lease(account_id)).status_code == 409
+    asked = [data for kind, data in await app.events() if kind == "account_review_requested"]
+    assert [data["reason"] for data in asked] == ["token-dead"]
+    assert await refuse(uuid4(), 1) == 404
 
 
 async def test_a_token_moved_to_another_row_is_not_lent(app: App) -> None:

@@ -33,6 +33,7 @@ class Lender:
     tokens: dict[UUID, SecretStr] = field(default_factory=dict)
     needs_review: set[UUID] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
+    refusals: list[tuple[UUID, dict[str, object]]] = field(default_factory=list)
 
 
 @asynccontextmanager
@@ -43,7 +44,7 @@ async def lending() -> AsyncIterator[Lender]:
     verifier = ServiceTokens(SecretStr(SERVICE_SECRET))
 
     @app.post("/internal/accounts/{account}/lease")
-    async def lease(account: UUID, request: Request) -> dict[str, str]:
+    async def lease(account: UUID, request: Request) -> dict[str, object]:
         bearer = request.headers["authorization"].removeprefix("Bearer ")
         lender.asked.append(verifier.verify(bearer, callee="accounts"))
         assert await request.json() == {"purpose": "poll"}
@@ -51,7 +52,11 @@ async def lending() -> AsyncIterator[Lender]:
             raise AccountNeedsReview
         if account not in lender.tokens:
             raise NotFound
-        return {"access_token": lender.tokens[account].get_secret_value()}
+        return {"access_token": lender.tokens[account].get_secret_value(), "token_version": 7}
+
+    @app.post("/internal/accounts/{account}/refusals", status_code=204)
+    async def refusal(account: UUID, request: Request) -> None:
+        lender.refusals.append((account, await request.json()))
 
     async with serve(app) as url:
         lender.url = url

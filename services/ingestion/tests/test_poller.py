@@ -195,6 +195,9 @@ async def test_a_dead_grant_stops_the_polls_until_the_account_is_reconnected(
     await polling.simulated.control("revoke", {"platform": name, "handle": handle, "notify": False})
     await polling.poll_all()
     assert await polling.running.events() == []
+    assert {(told, said["token_version"]) for told, said in polling.lender.refusals} == {
+        (account.id, 7)
+    }
     polling.running.clock.advance(timedelta(days=3))
     asked = len(polling.lender.asked)
     await polling.poll_all()

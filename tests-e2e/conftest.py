@@ -7,14 +7,17 @@ from collections.abc import Iterator
 import pytest
 
 from harness.installation import Installation
-from libs.testing.fixtures import own_broker, own_postgres, scratch_folder
+from libs.testing.fixtures import own_broker, own_postgres
 
 
 @pytest.fixture(scope="module")
-def installation() -> Iterator[Installation]:
-    """The spine on servers of its own, for one module of tests to break."""
-    with scratch_folder() as folder, own_postgres() as postgres, own_broker() as broker:
-        running = Installation(folder, postgres, broker)
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """The spine on servers of its own, for one module of tests to break.
+
+    Its logs are in pytest's folder, which keeps those of the last runs.
+    """
+    with own_postgres() as postgres, own_broker() as broker:
+        running = Installation(tmp_path_factory.mktemp("installation"), postgres, broker)
         try:
             running.start()
             yield running

@@ -212,8 +212,10 @@ class Relay:
         ends = await producer.send(self.source.topic, batches)
         for partition, end in ends.items():
             if end < position.ends.get(partition, 0):
-                # Acknowledged at a place long passed: the broker was emptied under us.
-                return await self._feed_again(connection, position, "offsets fell back")
+                # Acknowledged at a place long passed: the broker was emptied under us. Which one it
+                # is now, the next look will tell; that must not feed it a second time.
+                unknown = replace(position, cluster_id=None)
+                return await self._feed_again(connection, unknown, "offsets fell back")
         moved = Position(
             cursor=Cursor(rows[-1].log_xid, rows[-1].log_position),
             cluster_id=position.cluster_id,

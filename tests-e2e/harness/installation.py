@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import httpx
 import psycopg
+from prometheus_client.parser import text_string_to_metric_families
 from psycopg.rows import namedtuple_row
 from sqlalchemy.engine import make_url
 
@@ -53,6 +55,17 @@ class Instance:
         self.process.kill()
         self.start()
         self.wait_ready()
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """The sum of a Prometheus metric's samples that have these labels."""
+        async with httpx.AsyncClient(trust_env=False) as http:
+            answer = await http.get(f"{self.url}/metrics", follow_redirects=True)
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(answer.text)
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
 
     def _ready(self) -> bool:
         try:
@@ -117,6 +130,25 @@ class Installation:
             row_factory=namedtuple_row,
             connect_timeout=10,
         )
+
+    @asynccontextmanager
+    async def holding(self, database: str, table: str) -> AsyncIterator[None]:
+        """Let nobody write to `table` while inside. Reading it goes on."""
+        async with await self.open(database) as connection, connection.transaction():
+            # Takes no transaction id, behind which relays would wait.
+            await connection.execute(f"LOCK TABLE {table} IN SHARE MODE".encode())
+            yield
+
+    async def waiting(self, database: str) -> int:
+        """How many sessions of the database wait for a lock."""
+        async with await self.open("postgres") as connection:
+            found = await connection.execute(
+                "SELECT count(*) AS sessions FROM pg_stat_activity"
+                " WHERE datname = %s AND wait_event_type = 'Lock'",
+                [database],
+            )
+            [row] = await found.fetchall()
+            return int(row.sessions)
 
     async def connect(self, accounts: Sequence[Account]) -> None:
         """Make accounts known through the log of the accounts service, and to ingestion."""

@@ -25,6 +25,11 @@ APPLIED = {
     },
     "audit": {"audit_logs": "id"},
 }
+# Read models that must come out the same when everything is read again.
+REBUILT = {
+    "analytics": ("accounts", "follower_changes"),
+    "audit": ("audit_logs",),
+}
 _LEDGER = """
 CREATE TABLE IF NOT EXISTS ledger (
   n bigint GENERATED ALWAYS AS IDENTITY, book text NOT NULL, account uuid NOT NULL,
@@ -107,10 +112,37 @@ class Books:
         logged = await self.logged(accounts)
         _agree(Counter(row.mark for row in logged), Counter(load.marks), "marks in the log")
         _in_order_of_acceptance(load, logged)
+        await self.applied(accounts, logged, within=within)
+        await self.clean()
+
+    async def applied(
+        self, accounts: Sequence[Account], logged: Sequence[Any], *, within: float
+    ) -> None:
+        """Wait until these rows of the log are applied everywhere: once, and in their order."""
         follows = [row for row in logged if str(row.type).startswith("follow.")]
         await self._applied_once(accounts, "analytics", "follower_changes", follows, within)
         await self._applied_once(accounts, "audit", "audit_logs", logged, within)
-        await self.clean()
+
+    async def same(self, database: str, other: str, *, within: float) -> None:
+        """Wait until two databases of a service hold the same read models, and something."""
+
+        async def alike() -> bool:
+            return await self._models(database) == await self._models(other)
+
+        await until(alike, timeout=within, what=f"{other} the same as {database}")
+        models = await self._models(database)
+        assert all(models.values()), "an empty read model proves nothing"
+
+    async def _models(self, database: str) -> dict[str, list[str]]:
+        return {
+            table: [
+                row.content
+                for row in await self.rows(
+                    database, f"SELECT to_jsonb(t)::text AS content FROM {table} t ORDER BY 1"
+                )
+            ]
+            for table in REBUILT[database.removesuffix("_rebuilt")]
+        }
 
     async def _applied_once(
         self,

@@ -72,6 +72,15 @@ class Load:
             lambda: self.counted["ok"] >= goal, timeout=timeout, what=f"{requests} more accepted"
         )
 
+    async def refused(self, requests: int, timeout: float = 60) -> None:
+        """Wait until so many more were not accepted."""
+        goal = len(self.attempts) - self.counted["ok"] + requests
+        await until(
+            lambda: len(self.attempts) - self.counted["ok"] >= goal,
+            timeout=timeout,
+            what=f"{requests} more refused",
+        )
+
     async def insist(self, timeout: float = 40) -> None:
         """Send again what was not accepted, as a platform does, until all of it is."""
         deadline = time.monotonic() + timeout

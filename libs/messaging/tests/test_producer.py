@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -103,3 +104,12 @@ async def test_a_wiped_broker_is_another_cluster_with_lower_ends(fresh_broker: B
     async with Cluster(broker) as cluster:
         assert await cluster.cluster_id() != before
         assert await cluster.end_offsets(TOPIC, [0, 1]) == {0: 0, 1: 0}
+
+
+async def test_asking_about_a_missing_topic_does_not_make_it(broker_config: BrokerConfig) -> None:
+    async with Producer(replace(broker_config, request_timeout_ms=2_000)) as producer:
+        with pytest.raises((KafkaError, TimeoutError)):
+            await producer.partition_for(TOPIC, "anything")
+        await ensure_topics(broker_config, [TOPIC])
+        numbers = {await producer.partition_for(TOPIC, str(number)) for number in range(100)}
+    assert numbers == set(range(broker_config.partitions))

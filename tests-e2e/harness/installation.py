@@ -28,7 +28,9 @@ from libs.contracts.envelope import Metadata
 from libs.eventlog import log
 from libs.testing.servers import Broker, PostgresServer, ServerProcess, free_port
 
-SERVICES = ("accounts", "ingestion", "analytics", "audit")
+SERVICES = ("identity", "accounts", "ingestion", "analytics", "audit")
+# Of these only the relay is needed: nobody signs in.
+RELAYS = ("identity", "accounts")
 READY_SECONDS = 60.0
 
 
@@ -75,7 +77,7 @@ class Instance:
 
 
 class Installation:
-    """Accounts' relay, ingestion, analytics and audit on a PostgreSQL and a broker to break."""
+    """The spine: ingestion, analytics, audit and the relays that feed them, on servers to break."""
 
     def __init__(self, folder: Path, postgres: PostgresServer, broker: Broker) -> None:
         """Start nothing; both servers run already. Blocks for the migrations."""
@@ -86,13 +88,13 @@ class Installation:
         self.session_seconds = 2 if broker.kind == "embedded" else 6
         self._urls = {
             name: f"http://127.0.0.1:{free_port()}"
-            for name in ("gateway", "simulator", "identity", *SERVICES)
+            for name in ("gateway", "simulator", *SERVICES)
         }
         self._databases = {name: self.new_database(name) for name in SERVICES}
         self.instances: dict[str, Instance] = {}
         self._extra: list[Instance] = []
         for name in SERVICES:
-            role = "relay" if name == "accounts" else "run"
+            role = "relay" if name in RELAYS else "run"
             self.instances[name] = self._instance(name, self._databases[name], role=role)
 
     def start(self) -> None:
@@ -100,7 +102,7 @@ class Installation:
         for instance in self.instances.values():
             instance.start()
         for name, instance in self.instances.items():
-            if name != "accounts":  # a relay only serves nobody
+            if name not in RELAYS:  # which serve nobody
                 instance.wait_ready()
 
     def stop(self) -> None:

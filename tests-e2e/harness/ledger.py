@@ -85,7 +85,7 @@ class Books:
             copies = await self.rows("analytics", "SELECT 1 FROM accounts WHERE id = ANY(%s)", ids)
             return len(routes) >= len(ids) and len(copies) == len(ids)
 
-        await until(everywhere, timeout=30, what="the accounts known everywhere")
+        await until(everywhere, timeout=60, what="the accounts known everywhere")
 
     async def logged(self, accounts: Sequence[Account]) -> list[Any]:
         """The rows of ingestion's log about these accounts, in its order."""

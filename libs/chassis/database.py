@@ -49,7 +49,8 @@ def create_engine(url: str, *, name: str, pool_size: int = 5, **kwargs: Any) -> 
             "keepalives_count": 2,
             "tcp_user_timeout": 15_000,
             "options": "-c timezone=UTC -c statement_timeout=30s"
-            " -c idle_in_transaction_session_timeout=60s",
+            # A process that is stopped with a transaction open must not hold its locks for long.
+            " -c idle_in_transaction_session_timeout=10s",
         },
         **kwargs,
     )

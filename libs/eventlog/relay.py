@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 import psycopg
 import structlog
@@ -70,6 +71,10 @@ class Deposed(Exception):
     """Another relay moved the cursor; this one stops leading."""
 
 
+class FedAgain(Exception):
+    """The cursor went back to the beginning; go on with new connections."""
+
+
 @dataclass(frozen=True)
 class Position:
     """Where a relay stands: its cursor, the broker it fed, and per partition the end and cursor."""
@@ -123,6 +128,8 @@ class Relay:
                 failures = 0 if time.monotonic() - started > 10 else failures + 1
                 log.warning("relay interrupted", relay=self.source.name, error=_brief(error))
                 await _pause(stop, _BACKOFF[min(failures, len(_BACKOFF)) - 1])
+            except FedAgain:
+                continue
             except Deposed:
                 log.warning("relay deposed", relay=self.source.name)
             finally:
@@ -171,7 +178,7 @@ class Relay:
                 ).fetchall()
                 if rows:
                     BATCHES.labels(self.source.name).observe(len(rows))
-                    position = await self._forward(connection, producer, position, rows)
+                    position = await self._forward(connection, producer, cluster, position, rows)
                 if time.monotonic() - checked > BROKER_CHECK_SECONDS:
                     position = await self._check_broker(connection, cluster, position)
                     await self._observe_horizon(connection)
@@ -183,10 +190,15 @@ class Relay:
         self,
         connection: psycopg.AsyncConnection[Row],
         producer: Producer,
+        cluster: Cluster,
         position: Position,
         rows: list[Row],
     ) -> Position:
-        """Send one batch of rows and move the cursor behind it."""
+        """Send one batch of rows and move the cursor behind it.
+
+        An acknowledgement counts only if the cluster is still the one that was fed so far: the
+        library connects again unasked, and an emptied broker may acknowledge as well.
+        """
         last = dict(position.last)
         batches: dict[int, list[Message]] = {}
         untold: list[tuple[Row, str]] = []
@@ -210,12 +222,11 @@ class Relay:
             )
             last[partition] = cursor
         ends = await producer.send(self.source.topic, batches)
-        for partition, end in ends.items():
-            if end < position.ends.get(partition, 0):
-                # Acknowledged at a place long passed: the broker was emptied under us. Which one it
-                # is now, the next look will tell; that must not feed it a second time.
-                unknown = replace(position, cluster_id=None)
-                return await self._feed_again(connection, unknown, "offsets fell back")
+        found = await cluster.cluster_id()
+        if found != position.cluster_id:
+            await self._feed_again(connection, position, found, "another cluster")
+        if any(end < position.ends.get(partition, 0) for partition, end in ends.items()):
+            await self._feed_again(connection, position, found, "offsets fell back")
         moved = Position(
             cursor=Cursor(rows[-1].log_xid, rows[-1].log_position),
             cluster_id=position.cluster_id,
@@ -252,22 +263,24 @@ class Relay:
         await ensure_topics(self._broker, [self.source.topic])
         found = await cluster.cluster_id()
         if position.cluster_id not in {None, found}:
-            moved = replace(position, cluster_id=found)
-            return await self._feed_again(connection, moved, "another cluster")
-        position = replace(position, cluster_id=found)
+            await self._feed_again(connection, position, found, "another cluster")
         ends = await cluster.end_offsets(self.source.topic, position.ends)
         if any(ends.get(partition, 0) < end for partition, end in position.ends.items()):
-            return await self._feed_again(connection, position, "topic emptied")
-        return position
+            await self._feed_again(connection, position, found, "topic emptied")
+        return replace(position, cluster_id=found)
 
     async def _feed_again(
-        self, connection: psycopg.AsyncConnection[Row], position: Position, reason: str
-    ) -> Position:
+        self,
+        connection: psycopg.AsyncConnection[Row],
+        position: Position,
+        cluster: str | None,
+        reason: str,
+    ) -> NoReturn:
+        """Set the cursor to the beginning, for the cluster of that name. Raises FedAgain."""
         log.warning("feeding the topic again", relay=self.source.name, reason=reason)
         REFED.labels(self.source.name).inc()
-        fresh = Position(BEGINNING, position.cluster_id, {}, {})
-        await self._save(connection, position.cursor, fresh)
-        return fresh
+        await self._save(connection, position.cursor, Position(BEGINNING, cluster, {}, {}))
+        raise FedAgain
 
     async def _load(self, connection: psycopg.AsyncConnection[Row]) -> Position:
         await connection.execute(

@@ -186,10 +186,11 @@ def is_passing(error: BaseException) -> bool:
         return True
     state = getattr(error.orig, "sqlstate", None)
     # 40 serialisation and deadlock, 08/53/57/58 server going away or out of room, 55 locks,
-    # 25006 read-only (a failover under way); none: the connection broke.
+    # 25006 read-only (a failover under way), 25P03 idle for too long in a transaction (we were
+    # stopped); none: the connection broke.
     if state is None:
         return isinstance(error, sa.OperationalError)
-    return state[:2] in {"08", "40", "53", "55", "57", "58"} or state == "25006"
+    return state[:2] in {"08", "40", "53", "55", "57", "58"} or state in {"25006", "25P03"}
 
 
 def _reason(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -39,6 +39,7 @@ REWINDS = Counter(
     "rookery_reader_rewinds_total", "Partitions read again from the start", ["reader"]
 )
 STOPPED = Gauge("rookery_reader_stopped_partitions", "Partitions stopped by poison", ["reader"])
+PARTITIONS = Gauge("rookery_reader_partitions", "Partitions this instance holds", ["reader"])
 LAG = Gauge("rookery_reader_lag_messages", "Messages behind the end", ["reader", "partition"])
 BATCHES = Histogram(
     "rookery_reader_batch_size", "Messages per batch", ["reader"], buckets=(1, 10, 100, 500, 1000)
@@ -79,6 +80,9 @@ class Runner:
         self._rewound: set[TopicPartition] = set()
         self._working = asyncio.Lock()
         self._progress = 0.0
+        # Since when this instance waits to be let into the group; None while it is a member, be
+        # it one without a partition.
+        self._outside_since: float | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read until `stop` is set; a broken broker or database is waited for, in order."""
@@ -89,9 +93,7 @@ class Runner:
                 await self._session(stop)
             except (KafkaError, OSError, TimeoutError, Stalled) as error:
                 failures = 0 if time.monotonic() - started > 10 else failures + 1
-                log.warning(
-                    "reader interrupted", reader=self.reader.name, error=type(error).__name__
-                )
+                log.warning("reader interrupted", reader=self.reader.name, error=repr(error)[:200])
                 await _pause(stop, _BACKOFF[min(failures, len(_BACKOFF)) - 1])
 
     async def _session(self, stop: asyncio.Event) -> None:
@@ -112,6 +114,7 @@ class Runner:
             metadata_max_age_ms=30_000,
         )
         self._places.clear()
+        self._outside_since = time.monotonic()
         consumer.subscribe(topics, listener=_Listener(self))
         try:
             async with asyncio.timeout(30):
@@ -293,9 +296,11 @@ class Runner:
             for place, checkpoint in self._places.items()
             if checkpoint.stopped_reason is None and place in consumer.assignment()
         ]
+        if self._outside_since is not None:
+            if time.monotonic() - self._outside_since > self._stall / 2:
+                raise Stalled
+            return
         if not reading:
-            if time.monotonic() - self._progress > self._stall and not self._places:
-                self._progress = time.monotonic()
             return
         async with asyncio.timeout(self._stall / 2):
             ends = await consumer.end_offsets(reading)
@@ -336,13 +341,21 @@ class Runner:
 
     async def revoked(self, places: Iterable[TopicPartition]) -> None:
         """Wait for the batch under way and forget the partitions."""
+        self._outside_since = time.monotonic()
+        PARTITIONS.labels(self.reader.name).set(0)
         async with self._working:
             for place in places:
                 self._places.pop(place, None)
 
+    def assigned(self, places: Collection[TopicPartition]) -> None:
+        """Say so; the partitions themselves are found in the assignment."""
+        self._outside_since = None
+        PARTITIONS.labels(self.reader.name).set(len(places))
+        log.info("partitions assigned", reader=self.reader.name, count=len(places))
+
 
 class _Listener(ConsumerRebalanceListener):
-    """Tells the runner what it lost; what it gained it finds in the assignment."""
+    """Tells the runner what it lost, and that it is in the group."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
@@ -350,8 +363,8 @@ class _Listener(ConsumerRebalanceListener):
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         await self._runner.revoked(revoked)
 
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        pass
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        self._runner.assigned(assigned)
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

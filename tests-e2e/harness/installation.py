@@ -110,9 +110,12 @@ class Installation:
         for instance in (*self.instances.values(), *self._extra):
             instance.process.kill()
 
-    def another(self, name: str, *, database: ServiceUrls | None = None) -> Instance:
+    def another(
+        self, name: str, *, role: str = "run", database: ServiceUrls | None = None
+    ) -> Instance:
         """One more process of a service, not started; on its database or another one."""
-        instance = self._instance(name, database or self._databases[name], port=free_port())
+        database = database or self._databases[name]
+        instance = self._instance(name, database, role=role, port=free_port())
         self._extra.append(instance)
         return instance
 

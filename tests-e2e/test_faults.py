@@ -263,10 +263,8 @@ async def test_a_consumer_stopped_inside_its_transaction_applies_nothing_twice(
             first.process.pause()
         try:
             async with drill.second("analytics") as second:
-                # The second wants to write what the first has written and not committed.
-                await until(
-                    lambda: installation.waiting("analytics"), timeout=45, what="two at one batch"
-                )
+                # The first holds its rows locked, until PostgreSQL ends its idle transaction.
+                await drill.all_applied()
                 first.process.resume()
                 await drill.load.more(50)
                 await shared(first, second)

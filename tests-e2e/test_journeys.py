@@ -222,7 +222,8 @@ def test_a_grant_taken_back_at_the_platform_disconnects(stack: Stack, platform: 
     account = stack.connect(person, workspace, platform)
     path = f"/v1/workspaces/{workspace}/accounts/{account['id']}"
     # Ingestion must know the account, or it would hold the notice back until it does.
-    until(lambda: person.get(f"/v1/workspaces/{workspace}/events")["items"], timeout=60)
+    events = f"/v1/workspaces/{workspace}/events"
+    until(lambda: person.http.get(events).json().get("items"), timeout=60, what="a first poll")
     stack.control("revoke", {"platform": platform, "handle": account["simulated"], "notify": True})
     until(lambda: person.get(path)["status"] == "disconnected", what="the disconnection")
     until(

@@ -7,20 +7,15 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.conn import CloseReason
-from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 from aiokafka.partitioner import DefaultPartitioner
 
 from libs.messaging.config import BrokerConfig
 
 MAX_BATCH_BYTES = 512 * 1024
 MAX_MESSAGE_BYTES = 900_000
-
-
-_BREAKS = {CloseReason.CONNECTION_BROKEN, CloseReason.CONNECTION_TIMEOUT, CloseReason.OUT_OF_SYNC}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +35,7 @@ class Producer:
     that fences by cursor would then take the repeat of the first for a duplicate and lose it. Here
     a batch leaves only when the one before it is acknowledged. After any error the producer is
     spent: close it, make a new one and send again from the last acknowledged place (aiokafka does
-    not recover from every fatal error by itself, its issue 1017). It is spent as well once a
-    connection of its was lost: the broker that comes back may be another one.
+    not recover from every fatal error by itself, its issue 1017).
     """
 
     def __init__(self, broker: BrokerConfig) -> None:
@@ -58,14 +52,6 @@ class Producer:
             linger_ms=0,
             request_timeout_ms=broker.request_timeout_ms,
         )
-        self._lost = False
-        # The library connects again and repeats what was under way, unasked, and has no setting
-        # against it. The local broker then takes messages for a topic that it has not got any
-        # more, and loses some of them when the topic is made.
-        client: Any = self._producer.client
-        self._on_close = client._on_connection_closed  # noqa: SLF001
-        client._on_connection_closed = self._notice  # noqa: SLF001
-        self._producer._message_accumulator._batch_ttl = 0  # noqa: SLF001
 
     async def __aenter__(self) -> Producer:
         """Connect. Raises KafkaError when the broker is not there."""
@@ -86,10 +72,6 @@ class Producer:
         trace: TracebackType | None,
     ) -> None:
         await self._stop()
-
-    def _notice(self, connection: Any, reason: CloseReason) -> None:
-        self._lost = self._lost or reason in _BREAKS
-        self._on_close(connection, reason)
 
     async def _stop(self) -> None:
         # stop() waits for what is under way, for ever where the broker is gone.
@@ -132,8 +114,6 @@ class Producer:
         end = 0
         rest = list(reversed(messages))
         while rest:
-            if self._lost:
-                raise KafkaConnectionError("the connection was lost since this producer's start")
             batch = self._producer.create_batch()
             while rest:
                 message = rest[-1]

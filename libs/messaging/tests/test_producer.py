@@ -91,20 +91,6 @@ async def test_without_a_broker_sending_fails_in_time_and_the_next_producer_work
     assert found[-2:] == [3, 4]
 
 
-async def test_a_producer_does_not_go_on_with_a_broker_that_was_away(fresh_broker: Broker) -> None:
-    broker = config_of(fresh_broker)
-    await ensure_topics(broker, [TOPIC])
-    async with Producer(broker) as producer:
-        await producer.send(TOPIC, {0: _messages(1, 2)})
-        await asyncio.to_thread(fresh_broker.wipe)
-        with pytest.raises(KafkaError):
-            await producer.send(TOPIC, {0: _messages(3, 4)})
-    await ensure_topics(broker, [TOPIC])
-    async with Producer(broker) as producer:
-        await producer.send(TOPIC, {0: _messages(5, 6)})
-    assert await _read(broker, 0, 2) == [5, 6]
-
-
 async def test_a_wiped_broker_is_another_cluster_with_lower_ends(fresh_broker: Broker) -> None:
     broker = config_of(fresh_broker)
     await ensure_topics(broker, [TOPIC])

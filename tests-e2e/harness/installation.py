@@ -87,8 +87,7 @@ class Installation:
         self._home.folder.mkdir()
         self.session_seconds = 2 if broker.kind == "embedded" else 6
         self._urls = {
-            name: f"http://127.0.0.1:{free_port()}"
-            for name in ("gateway", "simulator", *SERVICES)
+            name: f"http://127.0.0.1:{free_port()}" for name in ("gateway", "simulator", *SERVICES)
         }
         self._databases = {name: self.new_database(name) for name in SERVICES}
         self.instances: dict[str, Instance] = {}

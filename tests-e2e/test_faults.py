@@ -16,6 +16,7 @@ import pytest
 from harness.installation import Installation, Instance
 from harness.ledger import Books
 from harness.load import Load
+from harness.polls import poll
 from harness.webhooks import Account
 from libs.contracts.accounts import PlatformName
 from libs.testing.serving import until
@@ -92,15 +93,18 @@ async def drill(installation: Installation, books: Books) -> Drill:
 
 
 async def run(drill: Drill, fault: Fault) -> None:
-    """The fault in the middle of the load, then the balance of the books."""
+    """The fault in the middle of the load and of an import, then the balance of the books."""
     load = drill.load
+    first_of_each = [load.accounts[0], *load.accounts[5::5]]
     async with load.running():
         await load.more(100)
+        polling = asyncio.create_task(asyncio.to_thread(poll, drill.installation, first_of_each))
         await fault(drill)
         over = time.monotonic()
         await load.more(100)
+        polled = await polling
     await load.insist()
-    await drill.books.balance(load, within=DRAINED_SECONDS - (time.monotonic() - over))
+    await drill.books.balance(load, polled, within=DRAINED_SECONDS - (time.monotonic() - over))
 
 
 async def nothing(drill: Drill) -> None:

@@ -96,6 +96,11 @@ class Installation:
             role = "relay" if name in RELAYS else "run"
             self.instances[name] = self._instance(name, self._databases[name], role=role)
 
+    @property
+    def service_secret(self) -> str:
+        """Signs the tokens of calls between services."""
+        return self._home.secret("service")
+
     def start(self) -> None:
         """Start all services and wait until they serve."""
         for instance in self.instances.values():

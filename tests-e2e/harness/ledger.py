@@ -7,7 +7,7 @@ applied twice shows even where the row hides it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.installation import Installation
@@ -15,39 +15,41 @@ from harness.load import Load
 from harness.webhooks import MARK, Account
 from libs.testing.serving import until
 
-# What identifies the event behind a written row: its id, or the place in the log that it shows.
+# Tables whose rows have the id of the event they were written for, and the writes that count.
 APPLIED = {
     "analytics": {
-        "follower_changes": "id",
-        "metrics_snapshots": "id",
-        "top_content": "place",
-        "audience_insights": "place",
+        "follower_changes": "INSERT OR UPDATE",
+        # Later snapshots may change what is worked out of the sums in earlier ones.
+        "metrics_snapshots": "INSERT",
     },
-    "audit": {"audit_logs": "id"},
+    "audit": {"audit_logs": "INSERT OR UPDATE"},
 }
 # Read models that must come out the same when everything is read again.
 REBUILT = {
-    "analytics": ("accounts", "follower_changes"),
+    "analytics": (
+        "accounts",
+        "follower_changes",
+        "metrics_snapshots",
+        "top_content",
+        "audience_insights",
+    ),
     "audit": ("audit_logs",),
 }
 _LEDGER = """
-CREATE TABLE IF NOT EXISTS ledger (
+CREATE TABLE ledger (
   n bigint GENERATED ALWAYS AS IDENTITY, book text NOT NULL, account uuid NOT NULL,
   key text NOT NULL
 );
-CREATE OR REPLACE FUNCTION write_down() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+CREATE FUNCTION write_down() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE written jsonb := to_jsonb(NEW);
 BEGIN
   INSERT INTO ledger (book, account, key) VALUES (TG_ARGV[0],
-    coalesce(written ->> 'social_account_id', written ->> 'entity_id')::uuid,
-    CASE TG_ARGV[1] WHEN 'id' THEN written ->> 'id'
-      ELSE concat(written ->> 'xid', ':', written ->> 'position') END);
+    coalesce(written ->> 'social_account_id', written ->> 'entity_id')::uuid, written ->> 'id');
   RETURN NULL;
 END $$
 """
 _LOGGED = f"""
-SELECT id, social_account_id AS account, type, xid::text || ':' || position AS place,
-  substring(payload::text FROM '{MARK}') AS mark, payload
+SELECT id, social_account_id AS account, type, substring(payload::text FROM '{MARK}') AS mark
 FROM events WHERE social_account_id = ANY(%s) ORDER BY xid, position
 """
 
@@ -63,10 +65,10 @@ class Books:
         for database, tables in APPLIED.items():
             async with await self._installation.open(database) as connection:
                 await connection.execute(_LEDGER.encode())
-                for table, key in tables.items():
+                for table, writes in tables.items():
                     await connection.execute(
-                        f"CREATE TRIGGER write_down AFTER INSERT OR UPDATE ON {table} FOR EACH ROW"
-                        f" EXECUTE FUNCTION write_down('{table}', '{key}')".encode()
+                        f"CREATE TRIGGER write_down AFTER {writes} ON {table} FOR EACH ROW"
+                        f" EXECUTE FUNCTION write_down('{table}')".encode()
                     )
 
     async def rows(self, database: str, statement: str, *values: Any) -> list[Any]:
@@ -103,14 +105,18 @@ class Books:
             books[line.book].append(line)
         return books
 
-    async def balance(self, load: Load, *, within: float) -> None:
+    async def balance(self, load: Load, polled: Mapping[Account, int], *, within: float) -> None:
         """I1, I2, I3: every mark in the log once, every row of it applied once and in order.
 
-        `within` seconds nothing may be missing any more (I8).
+        `polled` is how many observations were imported for an account. `within` seconds nothing
+        may be missing any more (I8).
         """
         accounts = load.accounts
         logged = await self.logged(accounts)
-        _agree(Counter(row.mark for row in logged), Counter(load.marks), "marks in the log")
+        marked = Counter(row.mark for row in logged if row.mark is not None)
+        _agree(marked, Counter(load.marks), "marks in the log")
+        polls = Counter(row.account for row in logged if row.mark is None)
+        _agree(polls, Counter({account.id: n for account, n in polled.items()}), "polls in the log")
         _in_order_of_acceptance(load, logged)
         await self.applied(accounts, logged, within=within)
         await self.clean()
@@ -121,6 +127,8 @@ class Books:
         """Wait until these rows of the log are applied everywhere: once, and in their order."""
         follows = [row for row in logged if str(row.type).startswith("follow.")]
         await self._applied_once(accounts, "analytics", "follower_changes", follows, within)
+        snapshots = [row for row in logged if row.type == "poll.account"]
+        await self._applied_once(accounts, "analytics", "metrics_snapshots", snapshots, within)
         await self._applied_once(accounts, "audit", "audit_logs", logged, within)
 
     async def same(self, database: str, other: str, *, within: float) -> None:

@@ -1,7 +1,7 @@
 # Rookery. `make` alone lists the targets. Works with GNU make 4 and with macOS's 3.81.
 
 .DEFAULT_GOAL := help
-.PHONY: help install run reset test test-kafka e2e check fmt lock clean
+.PHONY: help install run reset test test-kafka e2e bench check fmt lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -37,6 +37,9 @@ test-kafka: $(STAMP) ## Every test that uses a broker, on a real Apache Kafka
 
 e2e: $(STAMP) ## Journeys through the gateway of a local stack of their own
 	@exec $(BIN)/python -m pytest tests-e2e $(ARGS)
+
+bench: $(STAMP) ## Measure each hot path beside its limit; ARGS="append --rounds 5" for one part
+	@exec $(BIN)/python -m benchmarks $(ARGS)
 
 ##@ Work on it
 

@@ -1,0 +1,60 @@
+"""The servers of a run: PostgreSQL with fsync on, and the broker asked for."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from libs.messaging.config import BrokerConfig
+from libs.testing.servers import Broker, EmbeddedBroker, PostgresServer
+from libs.testing.servers.apache import apache_broker
+
+POSTGRES = {
+    "fsync": "on",
+    "full_page_writes": "on",
+    "synchronous_commit": "on",
+    "shared_buffers": "512MB",
+    "max_wal_size": "8GB",
+    "checkpoint_timeout": "30min",
+    "max_connections": "100",
+}
+
+
+@contextmanager
+def postgres() -> Iterator[PostgresServer]:
+    """A durable server on a folder that goes when the run ends. Blocks."""
+    with tempfile.TemporaryDirectory(prefix="rookery-bench-") as folder:
+        server = PostgresServer(Path(folder) / "data", options=POSTGRES)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop("fast")
+
+
+@contextmanager
+def broker() -> Iterator[Broker]:
+    """Apache Kafka with ROOKERY_TEST_BROKER=apache, else the embedded one. Blocks."""
+    with tempfile.TemporaryDirectory(prefix="rookery-bench-") as folder:
+        server: Broker
+        if os.environ.get("ROOKERY_TEST_BROKER") == "apache":
+            server = apache_broker(Path(folder) / "kafka")
+        else:
+            server = EmbeddedBroker(Path(folder) / "broker.log")
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+def broker_config(server: Broker, *, partitions: int = 6) -> BrokerConfig:
+    """How to reach it."""
+    return BrokerConfig(
+        bootstrap_servers=server.bootstrap,
+        idempotence=server.supports_idempotence,
+        partitions=partitions,
+    )

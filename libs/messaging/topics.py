@@ -14,8 +14,12 @@ async def ensure_topics(broker: BrokerConfig, topics: Sequence[str]) -> None:
     """Create those of `topics` (without the prefix) that do not exist. Idempotent.
 
     They keep what they hold: the owner's table is the truth, but a reader that was away for a
-    month should find its place. Raises aiokafka.errors.KafkaError.
+    month should find its place. Where there are copies, all but one must have a message before it
+    counts as acknowledged. Raises aiokafka.errors.KafkaError.
     """
+    configs = {"retention.ms": "-1"}
+    if broker.replication > 1:
+        configs["min.insync.replicas"] = str(broker.replication - 1)
     admin = AIOKafkaAdminClient(
         bootstrap_servers=broker.bootstrap_servers, request_timeout_ms=broker.request_timeout_ms
     )
@@ -27,7 +31,7 @@ async def ensure_topics(broker: BrokerConfig, topics: Sequence[str]) -> None:
                     broker.prefix + topic,
                     num_partitions=broker.partitions,
                     replication_factor=broker.replication,
-                    topic_configs={"retention.ms": "-1"},
+                    topic_configs=configs,
                 )
                 for topic in topics
             ]

@@ -1,13 +1,14 @@
 """pytest fixtures: a real PostgreSQL and a real broker, shared or one's own.
 
-`ROOKERY_TEST_BROKER=embedded|apache` chooses the broker (default embedded). `DATABASE_URL` and
-`KAFKA_BOOTSTRAP_SERVERS` make the shared ones existing servers instead.
+`ROOKERY_TEST_BROKER=embedded|apache|cluster` chooses the broker (default embedded; `cluster` is
+three nodes of Apache Kafka). `DATABASE_URL` and `KAFKA_BOOTSTRAP_SERVERS` make the shared ones
+existing servers instead.
 """
 
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from libs.testing.servers import (
     Postgres,
     PostgresServer,
 )
-from libs.testing.servers.apache import apache_broker
+from libs.testing.servers.apache import apache_broker, apache_cluster
 from libs.testing.servers.process import guard
 
 
@@ -90,18 +91,21 @@ def own_postgres() -> Iterator[PostgresServer]:
             server.stop("immediate")
 
 
+_BROKERS: Mapping[str, Callable[[Path], Broker]] = {
+    "embedded": lambda folder: EmbeddedBroker(folder / "broker.log"),
+    "apache": apache_broker,
+    "cluster": apache_cluster,
+}
+
+
 @contextmanager
 def own_broker() -> Iterator[Broker]:
     """A broker of the chosen kind for as long as the block runs, to be broken at will."""
     kind = os.environ.get("ROOKERY_TEST_BROKER", "embedded")
-    if kind not in {"embedded", "apache"}:
-        raise pytest.UsageError(f"ROOKERY_TEST_BROKER={kind}: say embedded or apache")
+    if kind not in _BROKERS:
+        raise pytest.UsageError(f"ROOKERY_TEST_BROKER={kind}: say {', '.join(_BROKERS)}")
     with scratch_folder() as folder:
-        server: Broker = (
-            EmbeddedBroker(folder / "broker.log")
-            if kind == "embedded"
-            else apache_broker(folder / "kafka")
-        )
+        server = _BROKERS[kind](folder / "broker")
         server.start()
         try:
             yield server

@@ -23,6 +23,7 @@ def config_of(broker: Broker | ExistingBroker, prefix: str = "") -> BrokerConfig
         bootstrap_servers=broker.bootstrap,
         idempotence=broker.supports_idempotence,
         partitions=3,
+        replication=broker.replication,
         fetch_wait_ms=50,
         request_timeout_ms=5_000,
         # Apache Kafka refuses less than six seconds unless told otherwise.

@@ -5,7 +5,6 @@ They serve the tests and the local stack. Every call blocks; from a coroutine us
 terminal does not reach it before its owner stops it.
 """
 
-from libs.testing.servers.apache import ApacheBroker
 from libs.testing.servers.broker import Broker, ExistingBroker
 from libs.testing.servers.embedded import EmbeddedBroker
 from libs.testing.servers.envoy import EnvoyServer
@@ -14,7 +13,6 @@ from libs.testing.servers.postgres import ExistingPostgres, Postgres, PostgresSe
 from libs.testing.servers.process import ServerError, ServerProcess
 
 __all__ = [
-    "ApacheBroker",
     "Broker",
     "EmbeddedBroker",
     "EnvoyServer",

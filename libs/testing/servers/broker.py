@@ -8,7 +8,10 @@ Kind = Literal["embedded", "apache"]
 
 
 class Broker(Protocol):
-    """One broker on one loopback port, which stays the same over restarts. Every call blocks."""
+    """A broker, or several in a cluster, on loopback ports that stay the same over restarts.
+
+    Every call blocks, and is for all nodes.
+    """
 
     @property
     def kind(self) -> Kind:
@@ -16,7 +19,11 @@ class Broker(Protocol):
 
     @property
     def bootstrap(self) -> str:
-        """`host:port` for clients."""
+        """`host:port` for clients, several separated by commas."""
+
+    @property
+    def replication(self) -> int:
+        """How many copies a topic should have."""
 
     @property
     def supports_idempotence(self) -> bool:
@@ -24,7 +31,7 @@ class Broker(Protocol):
 
     @property
     def pid(self) -> int:
-        """The broker's process id."""
+        """The (first) broker's process id."""
 
     def start(self) -> None:
         """Start and wait until clients are served. Raises ServerError saying what to do."""
@@ -53,6 +60,14 @@ class ExistingBroker:
     def __init__(self, bootstrap: str) -> None:
         """`bootstrap` is `host:port`, more of them separated by commas."""
         self.bootstrap = bootstrap
+
+    @property
+    def replication(self) -> int:
+        """A copy on each of its nodes, at most three. Raises OSError when it does not answer."""
+        nodes = len(wire.brokers(self.bootstrap))
+        if not nodes:
+            raise ConnectionError(f"no broker answers at {self.bootstrap}")
+        return min(3, nodes)
 
     @property
     def supports_idempotence(self) -> bool:

@@ -38,6 +38,7 @@ class DockerBroker:
 
     kind: Kind = "apache"
     supports_idempotence = True
+    replication = 1
 
     def __init__(self) -> None:
         """Start nothing. A free port is taken and kept."""

@@ -18,6 +18,7 @@ class EmbeddedBroker:
 
     kind: Kind = "embedded"
     supports_idempotence = False  # it gives out no producer ids
+    replication = 1
 
     def __init__(self, log: Path, port: int | None = None) -> None:
         """`port` None takes a free one and keeps it."""

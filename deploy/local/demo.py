@@ -4,13 +4,12 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
-from deploy.local import history
 from deploy.local.console import console
 from libs.testing.servers import ServerError
 
@@ -35,6 +34,7 @@ INSTAGRAM_VERIFY_TOKEN = "ig-verify-token"  # noqa: S105
 Secret = Callable[..., str]
 _SETTLE_SECONDS = 30.0
 _FINAL = {400, 409, 413, 415, 422}  # no waiting makes these any better
+_PEOPLE = "people"  # registered, which is done once
 _CALLBACK = re.compile(r"/v1/oauth/[^/]+/callback$")
 
 
@@ -59,22 +59,25 @@ def seed(visit: Visit) -> dict[str, Any]:
 
     Raises ServerError when a service refuses.
     """
-    if "ingestion" in visit.services:
-        _shake_hands(visit)
-    if not {"identity", "accounts"} <= set(visit.services):
-        return {}
-    with httpx.Client(base_url=visit.gateway, timeout=30, trust_env=False) as http:
+    with (
+        httpx.Client(base_url=visit.gateway, timeout=30, trust_env=False) as http,
+        httpx.Client(timeout=60, trust_env=False) as direct,
+    ):
+        if "ingestion" in visit.services:
+            _shake_hands(visit, direct)
+        if not {"identity", "accounts"} <= set(visit.services):
+            return {}
         try:
-            return _Seeding(visit, http).run()
+            return _Seeding(visit, http, direct).run()
         except httpx.HTTPError as error:
             raise ServerError(f"The demo could not be made: {error!r}") from error
 
 
-def _shake_hands(visit: Visit) -> None:
+def _shake_hands(visit: Visit, http: httpx.Client) -> None:
     """Let the platforms check our webhooks now: one that failed while we were down sends nothing."""
     for platform in PLATFORMS:
         url = f"{visit.simulator}/_control/handshake"
-        checked = _ok(httpx.post(url, json={"platform": platform}, trust_env=False)).json()
+        checked = _ok(http.post(url, json={"platform": platform})).json()
         if checked["passed"] is False:
             raise ServerError(
                 f"Simulated {platform} does not accept our webhooks: {checked['why']}"
@@ -82,25 +85,37 @@ def _shake_hands(visit: Visit) -> None:
 
 
 class _Seeding:
-    def __init__(self, visit: Visit, http: httpx.Client) -> None:
+    def __init__(self, visit: Visit, http: httpx.Client, direct: httpx.Client) -> None:
+        """`http` speaks to the gateway, `direct` to the simulator and to services themselves."""
         self._visit = visit
         self._http = http
+        self._direct = direct
+        # By platform and handle.
+        self._pasts: dict[tuple[str, str], Future[list[Any]]] = {}
 
     def run(self) -> dict[str, Any]:
         password = self._visit.secret("demo", _password)
         operator = self._visit.secret("operator", _password)
-        if not self._sign_in(EMAIL, password):
-            self._register(EMAIL, password)
-            self._register(OPERATOR_EMAIL, operator)
-            if not self._sign_in(EMAIL, password):
-                raise ServerError(
-                    f"{EMAIL} exists with another password than the one in secrets.json: start "
-                    "anew with `make reset`."
-                )
-        workspace = self._workspace()
-        accounts = self._connect_all(workspace)
-        if "ingestion" in self._visit.services:
-            self._load_history(accounts)
+        with ThreadPoolExecutor(2) as ahead:
+            try:
+                if not self._visit.done(_PEOPLE):
+                    passwords = {EMAIL: password, OPERATOR_EMAIL: operator}
+                    registered = ahead.map(self._register, passwords, passwords.values())
+                    # Computed while services hear of each other.
+                    self._ask_for_pasts(ahead)
+                    list(registered)
+                    self._visit.mark_done(_PEOPLE)
+                if not self._sign_in(EMAIL, password):
+                    raise ServerError(
+                        f"{EMAIL} exists with another password than the one in secrets.json: "
+                        "start anew with `make reset`."
+                    )
+                workspace = self._workspace()
+                accounts = self._connect_all(workspace)
+                if "ingestion" in self._visit.services:
+                    self._load_history(accounts, ahead)
+            finally:
+                ahead.shutdown(cancel_futures=True)
         return {
             "demo": {"email": EMAIL, "password": password, "workspace_id": workspace},
             "operator": {"email": OPERATOR_EMAIL, "password": operator},
@@ -146,10 +161,23 @@ class _Seeding:
             self._consent("page")  # from now on a person is asked
         return list(_ok(self._http.get(base)).json()["items"])
 
-    def _load_history(self, accounts: list[dict[str, Any]]) -> None:
-        importer = history.Importer(
-            self._visit.services["ingestion"], self._visit.secret("service")
-        )
+    def _ask_for_pasts(self, ahead: ThreadPoolExecutor) -> None:
+        """Ask for the past of those whom the consent page chooses: the first of each platform."""
+        people = _ok(self._direct.get(f"{self._visit.simulator}/_control/people")).json()
+        first = {person["platform"]: person["handle"] for person in reversed(people)}
+        for platform in PLATFORMS:
+            self._past(platform, first[platform], ahead)
+
+    def _past(self, platform: str, handle: str, ahead: ThreadPoolExecutor) -> Future[list[Any]]:
+        from deploy.local import history  # slow to import, and only needed once
+
+        if (platform, handle) not in self._pasts:
+            self._pasts[platform, handle] = ahead.submit(
+                history.past_of, self._direct, self._visit.simulator, platform, handle
+            )
+        return self._pasts[platform, handle]
+
+    def _load_history(self, accounts: list[dict[str, Any]], ahead: ThreadPoolExecutor) -> None:
         new = [
             account
             for account in accounts
@@ -157,31 +185,27 @@ class _Seeding:
         ]
         if not new:
             return
+        from deploy.local import history
+
+        importer = history.Importer(
+            self._visit.services["ingestion"], self._visit.secret("service"), self._direct
+        )
         console.print(f"Loading {history.DAYS} days of history")
+        pasts = [self._past(account["platform"], account["handle"], ahead) for account in new]
         # The simulator computes the next account's past while ingestion takes in this one's.
-        with ThreadPoolExecutor(1) as ahead:
-            pasts = [
-                ahead.submit(
-                    history.past_of, self._visit.simulator, account["platform"], account["handle"]
-                )
-                for account in new
-            ]
-            try:
-                for account, past in zip(new, pasts, strict=True):
-                    # Ingestion learns of a new account by its event.
-                    importer.send(account["id"], past.result(), self._settled)
-                    self._visit.mark_done(_history_of(account))
-            finally:
-                ahead.shutdown(cancel_futures=True)
+        for account, past in zip(new, pasts, strict=True):
+            # Ingestion learns of a new account by its event.
+            importer.send(account["id"], past.result(), self._settled)
+            self._visit.mark_done(_history_of(account))
 
     def _consent(self, mode: str) -> None:
         url = f"{self._visit.simulator}/_control/consent"
-        _ok(httpx.post(url, json={"mode": mode}, trust_env=False))
+        _ok(self._direct.post(url, json={"mode": mode}))
 
     def _consent_and_return(self, url: str) -> None:
         """Follow the browser's way: the platform's page, then back to our callback."""
         for _ in range(5):
-            answer = httpx.get(url, timeout=30, trust_env=False)
+            answer = self._direct.get(url)
             if _CALLBACK.search(httpx.URL(url).path):
                 if answer.status_code >= 400:
                     _ok(answer)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import httpx
@@ -15,31 +16,38 @@ _MAX_BYTES = 900_000  # services take a mebibyte
 _MAX_OBSERVATIONS = 1000
 
 
-def past_of(simulator: str, platform: str, handle: str) -> list[Any]:
+def past_of(http: httpx.Client, simulator: str, platform: str, handle: str) -> list[Any]:
     """What the simulator says about the past of one account, oldest first.
 
     Account and audience as they were every day, posts as they were every seventh: charts are drawn
     from the former, and of a post only the newest numbers are shown.
     """
-    answer = httpx.get(
+    answer = http.get(
         f"{simulator}/_control/history",
-        params={"platform": platform, "handle": handle, "days": DAYS},
-        timeout=60,
-        trust_env=False,
+        params={
+            "platform": platform,
+            "handle": handle,
+            "days": DAYS,
+            "posts_every": _POSTS_EVERY,
+        },
     )
     answer.raise_for_status()
     past: list[Any] = answer.json()
-    days = sorted({observation["observed_at"] for observation in past}, reverse=True)
-    kept = set(days[::_POSTS_EVERY])
-    return [one for one in past if one["kind"] != "posts" or one["observed_at"] in kept]
+    return past
 
 
 class Importer:
     """Calls ingestion's internal import as the service `local`; repeating it adds nothing."""
 
-    def __init__(self, ingestion: str, service_secret: str) -> None:
-        """`ingestion` is the service's own address: the gateway does not lead there."""
+    def __init__(
+        self, ingestion: str, service_secret: str, http: httpx.Client | None = None
+    ) -> None:
+        """`ingestion` is the service's own address: the gateway does not lead there.
+
+        Without `http` each request makes a connection of its own.
+        """
         self._url = f"{ingestion}/internal/backfill"
+        self._post = http.post if http else partial(httpx.post, timeout=60, trust_env=False)
         self._tokens = ServiceTokens(SecretStr(service_secret))
 
     def send(
@@ -55,9 +63,7 @@ class Importer:
             def post(body: str = body) -> httpx.Response:
                 bearer = self._tokens.issue(caller="local", callee="ingestion")
                 headers = {"authorization": f"Bearer {bearer}", "content-type": "application/json"}
-                return httpx.post(
-                    self._url, content=body, headers=headers, timeout=60, trust_env=False
-                )
+                return self._post(self._url, content=body, headers=headers)
 
             ask(post)
 

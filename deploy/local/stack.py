@@ -16,7 +16,6 @@ from deploy.local.console import console
 from deploy.local.home import ROOT, Home, write_private
 from deploy.local.ports import check_free, choose
 from deploy.local.supervisor import Part, Supervisor
-from libs.chassis.migrate import upgrade
 from libs.chassis.provision import ROLES, ServiceUrls, provision
 from libs.messaging.config import BrokerConfig
 from libs.messaging.topics import ensure_topics
@@ -34,6 +33,8 @@ from libs.testing.servers.ports import is_free
 from libs.testing.servers.process import wait_until
 
 TOPICS = ("identity.events", "accounts.events", "ingestion.events")
+# The embedded broker lets each group wait half a session before it starts.
+_SESSION_MS = os.environ.get("KAFKA_SESSION_TIMEOUT_MS", "3000")
 # After a kill of the supervisor its servers are given five seconds to end.
 _LEFTOVER_SECONDS = 8.0
 _POSTGRES_OPTIONS = {
@@ -54,6 +55,7 @@ class Stack:
         self.ports = choose()
         self.services = [n for n in SERVICES if (ROOT / "services" / n / "wiring.py").exists()]
         self._supervisor = Supervisor()
+        self._http = httpx.Client(timeout=2, trust_env=False)
 
     def up(self) -> None:
         """Start everything, write local.json, watch. Raises Stopped or ServerError."""
@@ -64,6 +66,7 @@ class Stack:
                 self._start()
                 self._supervisor.watch()
             finally:
+                self._http.close()
                 self.home.status.unlink(missing_ok=True)
 
     def url(self, name: str) -> str:
@@ -86,6 +89,8 @@ class Stack:
             idempotence=broker.supports_idempotence,
             secret=self.home.secret,
         )
+        if isinstance(broker, EmbeddedBroker):
+            common["KAFKA_SESSION_TIMEOUT_MS"] = _SESSION_MS
         for name in self.services:
             database = self._database(postgres, name)
             self._supervisor.check()
@@ -152,7 +157,7 @@ class Stack:
             "SIMULATOR_STATE": str(self.home.folder / "simulator.json"),
             "SIMULATOR_DRIP": os.environ.get("ROOKERY_DRIP_SECONDS", "5"),
         }
-        ready = _answers(self.url("simulator") + "/_control/people")
+        ready = self._answers(self.url("simulator") + "/_control/people")
         self._start_python("simulator", ["libs.simulator"], env, level=1, ready=ready)
 
     def _start_service(self, name: str, database: ServiceUrls, env: Mapping[str, str]) -> None:
@@ -163,7 +168,7 @@ class Stack:
             f"{prefix}_WORKER_DATABASE_URL": database.worker,
             f"{prefix}_PORT": str(self.ports[name]),
         }
-        ready = _answers(self.url(name) + "/readyz")
+        ready = self._answers(self.url(name) + "/readyz")
         self._start_python(name, [f"services.{name}", "run"], env, level=2, ready=ready)
 
     def _start_python(
@@ -192,10 +197,12 @@ class Stack:
         )
         config.write_text(render(gateway))
         envoy = EnvoyServer(config, self._log("gateway"), lambda: True)
-        ready = _answers(self.url("gateway") + "/", status=404)
+        ready = self._answers(self.url("gateway") + "/", status=404)
         self._supervisor.start(Part("gateway", 3, envoy.process, envoy.start, ready, envoy.stop))
 
     def _database(self, postgres: Postgres, name: str) -> ServiceUrls:
+        from libs.chassis.migrate import upgrade  # Alembic, once the servers are under way
+
         passwords = {role: self.home.secret(f"database.{name}.{role}") for role in ROLES}
         urls = provision(postgres.url, name, passwords)
         upgrade(ROOT / "services" / name / "migrations", urls.owner)
@@ -221,18 +228,17 @@ class Stack:
             "webhook_secrets": demo.WEBHOOK_SECRETS,
         }
 
+    def _answers(self, url: str, status: int = 200) -> Callable[[], bool]:
+        def ready() -> bool:
+            try:
+                return self._http.get(url).status_code == status
+            except httpx.TransportError:
+                return False
+
+        return ready
+
     def _log(self, name: str) -> Path:
         return self.home.logs / f"{name}.log"
-
-
-def _answers(url: str, status: int = 200) -> Callable[[], bool]:
-    def ready() -> bool:
-        try:
-            return httpx.get(url, timeout=2, trust_env=False).status_code == status
-        except httpx.TransportError:
-            return False
-
-    return ready
 
 
 def _welcome(status: Mapping[str, Any], home: Home) -> None:

@@ -195,12 +195,17 @@ async def handshake(body: HandshakeBody, sim: Sim, sender: Sender) -> Json:
 
 @router.get("/history")
 async def past(
-    platform: Platform, handle: str, sim: Sim, days: Annotated[int, Query(ge=1, le=400)] = 90
+    platform: Platform,
+    handle: str,
+    sim: Sim,
+    *,
+    days: Annotated[int, Query(ge=1, le=400)] = 90,
+    posts_every: Annotated[int, Query(ge=1, le=400)] = 1,
 ) -> Response:
     person = sim.world.person(platform, handle)
     if person is None:
         raise HTTPException(404, "no such person on this platform")
-    return _json(list(history(sim.world, person, days)))
+    return _json(list(history(sim.world, person, days, posts_every=posts_every)))
 
 
 @router.get("/log")

@@ -16,10 +16,11 @@ _YOUNG = timedelta(days=30)
 _NOON = time(12, tzinfo=UTC)
 
 
-def history(world: World, person: Person, days: int) -> Iterator[Json]:
+def history(world: World, person: Person, days: int, *, posts_every: int = 1) -> Iterator[Json]:
     """Observations `{observed_at, kind, responses}`, oldest first: noon UTC of each past day.
 
-    The same for the same seed, person and day, whenever it is asked for.
+    Posts are observed on each `posts_every`th day only, yesterday being one of them. The same for
+    the same seed, person and day, whenever it is asked for.
     """
     today = world.clock.now().astimezone(UTC).date()
     for back in range(days, 0, -1):
@@ -28,7 +29,8 @@ def history(world: World, person: Person, days: int) -> Iterator[Json]:
         # LinkedIn lists nobody's personal posts, and describes no member's followers.
         if person.platform == "linkedin" and not person.organisation:
             continue
-        for post in world.posts(person, at):
+        observed = world.posts(person, at) if (back - 1) % posts_every == 0 else []
+        for post in observed:
             if post.created_at > at - _YOUNG:
                 yield _observation(at, "posts", _POST[person.platform](world, person, post, at))
         audience = _AUDIENCE.get(person.platform)

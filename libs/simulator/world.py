@@ -9,6 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from functools import lru_cache
+from operator import add, attrgetter, sub
 
 from libs.chassis.clock import Clock
 from libs.simulator.curves import between, digest, fraction, ripening, wobble
@@ -46,10 +47,14 @@ class Numbers:
         return self.likes + self.comments + self.shares + self.saves
 
     def __add__(self, other: "Numbers") -> "Numbers":
-        return Numbers(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+        return Numbers(*map(add, _counts(self), _counts(other)))
 
     def __sub__(self, other: "Numbers") -> "Numbers":
-        return Numbers(*(getattr(self, f.name) - getattr(other, f.name) for f in fields(self)))
+        return Numbers(*map(sub, _counts(self), _counts(other)))
+
+
+# Sums of whole accounts over months are what a first start waits for.
+_counts = attrgetter(*(field.name for field in fields(Numbers)))
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,18 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+import psycopg
+from prometheus_client import Gauge
+from psycopg.rows import TupleRow
+from sqlalchemy import QueuePool, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from libs.eventlog.log import APPENDED
 from libs.eventlog.notify import Notifier
+
+IN_USE = Gauge("rookery_database_connections_in_use", "Connections lent by a pool", ["pool"])
+LIMIT = Gauge("rookery_database_connections_limit", "The most a pool may lend", ["pool"])
 
 _SET = text(
     "SELECT set_config('rookery.workspace_id', :workspace, true),"
@@ -30,30 +36,54 @@ def libpq_url(url: str) -> str:
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
+def _arguments(name: str) -> dict[str, Any]:
+    return {
+        "application_name": name,
+        "connect_timeout": 5,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 2,
+        "tcp_user_timeout": 15_000,
+        "options": "-c timezone=UTC -c statement_timeout=30s"
+        # A process that is stopped with a transaction open must not hold its locks for long.
+        " -c idle_in_transaction_session_timeout=10s",
+    }
+
+
+async def connect(url: str, *, name: str) -> psycopg.AsyncConnection[TupleRow]:
+    """One connection outside of any pool, in autocommit, that fails as fast as an engine's.
+
+    For a path where the layers of an engine would cost more than the statement. Raises
+    psycopg.OperationalError.
+    """
+    return await psycopg.AsyncConnection.connect(
+        libpq_url(url), autocommit=True, **_arguments(name)
+    )
+
+
 def create_engine(url: str, *, name: str, pool_size: int = 5, **kwargs: Any) -> AsyncEngine:
     """An engine that fails fast: a dead or stopped database is an error within seconds.
 
-    `name` shows in `pg_stat_activity`. Does not connect yet.
+    `name` shows in `pg_stat_activity` and names the pool in the metrics. Does not connect yet.
     """
-    return create_async_engine(
+    engine = create_async_engine(
         sqlalchemy_url(url),
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_timeout=5,
         pool_pre_ping=False,
-        connect_args={
-            "application_name": name,
-            "connect_timeout": 5,
-            "keepalives_idle": 10,
-            "keepalives_interval": 5,
-            "keepalives_count": 2,
-            "tcp_user_timeout": 15_000,
-            "options": "-c timezone=UTC -c statement_timeout=30s"
-            # A process that is stopped with a transaction open must not hold its locks for long.
-            " -c idle_in_transaction_session_timeout=10s",
-        },
+        connect_args=_arguments(name),
         **kwargs,
     )
+    if isinstance(engine.pool, QueuePool):
+        LIMIT.labels(name).set(2 * pool_size)
+        # By the engine: its pool is another one after `dispose`.
+        IN_USE.labels(name).set_function(lambda: _lent(engine))
+    return engine
+
+
+def _lent(engine: AsyncEngine) -> int:
+    return engine.pool.checkedout() if isinstance(engine.pool, QueuePool) else 0
 
 
 class Database:

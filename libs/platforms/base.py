@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 from uuid import UUID
 
 import httpx
@@ -172,7 +172,12 @@ class Untranslatable(ValueError):
 
 
 class PlatformError(Exception):
-    """A call to a platform failed. Texts are stable slugs: no tokens, no bodies."""
+    """A call to a platform failed. Texts are stable slugs: no tokens, no bodies.
+
+    `kind` is the slug of its class.
+    """
+
+    kind: ClassVar[str] = "failed"
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -182,6 +187,8 @@ class PlatformError(Exception):
 class RateLimited(PlatformError):
     """The platform wants no further call for `retry_after`; nothing was done."""
 
+    kind = "rate-limited"
+
     def __init__(self, retry_after: timedelta, reason: str = "rate-limited") -> None:
         super().__init__(reason)
         self.retry_after = retry_after
@@ -190,17 +197,25 @@ class RateLimited(PlatformError):
 class ReconnectRequired(PlatformError):
     """The grant is dead or too small: only the person can mend it, by consenting again."""
 
+    kind = "reconnect-required"
+
 
 class Rejected(PlatformError):
     """The platform refused this call for good; the same call will be refused again."""
+
+    kind = "rejected"
 
 
 class Ambiguous(PlatformError):
     """A write whose outcome is unknown: look it up, never send it again blindly."""
 
+    kind = "ambiguous"
+
 
 class Unavailable(PlatformError):
     """No usable answer (network, 5xx, garbage). Says nothing about the grant: try later."""
+
+    kind = "unavailable"
 
 
 class Platform(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,9 +12,23 @@ from typing import Any
 
 import httpx
 import orjson
+from prometheus_client import Gauge, Histogram
 from pydantic import SecretStr
 
+from libs.contracts.accounts import PlatformName
 from libs.platforms.base import PlatformError, RateLimited, Unavailable
+
+DURATION = Histogram(
+    "rookery_platform_request_duration_seconds",
+    "Requests to platforms, by how they ended",
+    ["platform", "outcome"],
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+RATE_LIMIT_USED = Gauge(
+    "rookery_platform_rate_limit_used_ratio",
+    "Share of the rate limit used up, as the platform said in its last answer",
+    ["platform"],
+)
 
 _DEADLINE = 30.0
 _LARGEST_BODY = 16 * 1024 * 1024
@@ -40,6 +55,7 @@ async def call(
     method: str,
     url: str,
     *,
+    platform: PlatformName,
     refusal: Refusal,
     token: SecretStr | None = None,
     headers: Mapping[str, str] | None = None,
@@ -65,6 +81,22 @@ async def call(
         data=dict(form) if form else None,
         json=json,
     )
+    began = time.perf_counter()
+    outcome = "broken"
+    try:
+        answer = await _answer(http, request, refusal, empty=empty)
+        outcome = "answered"
+    except PlatformError as error:
+        outcome = error.kind
+        raise
+    finally:
+        DURATION.labels(platform, outcome).observe(time.perf_counter() - began)
+    return answer
+
+
+async def _answer(
+    http: httpx.AsyncClient, request: httpx.Request, refusal: Refusal, *, empty: bool
+) -> Answer:
     answer = await _send(http, request)
     if answer.status >= 500 or 300 <= answer.status < 400:
         raise Unavailable(f"status-{answer.status}")

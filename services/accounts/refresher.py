@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import structlog
+from prometheus_client import Counter
 from sqlalchemy import exc as sa
 
 from libs.chassis.clock import Clock
@@ -30,6 +31,9 @@ from services.accounts.schedule import expired, refresh_at, refreshable, retry_a
 from services.accounts.tokens import Stored, Tokens
 
 log = structlog.get_logger(__name__)
+REFRESHES = Counter(
+    "rookery_accounts_token_refreshes_total", "Token refreshes by outcome", ["platform", "outcome"]
+)
 _BATCH = 10
 _IDLE_SECONDS = 5.0
 _REJECTED_WAIT = timedelta(hours=1)
@@ -105,6 +109,7 @@ class Refresher:
         now = self._clock.now()
         if not refreshable(claimed.grant, platform.facts):
             if expired(claimed.grant, now):
+                REFRESHES.labels(claimed.platform, "expired").inc()
                 await self._ask_for_review(claimed, lease_id, "token-expired")
             else:
                 await self._release(claimed, lease_id, claimed.grant.expires_at)
@@ -112,8 +117,10 @@ class Refresher:
         try:
             grant = await platform.refresh(self._http, claimed.grant, now=now)
         except ReconnectRequired as error:
+            REFRESHES.labels(claimed.platform, error.kind).inc()
             await self._ask_for_review(claimed, lease_id, error.reason)
         except PlatformError as error:
+            REFRESHES.labels(claimed.platform, error.kind).inc()
             log.warning(
                 "refresh failed",
                 account_id=str(claimed.account_id),
@@ -130,6 +137,7 @@ class Refresher:
             await self._release(claimed, lease_id, next_try, error.reason)
         else:
             await self._store(claimed, grant)
+            REFRESHES.labels(claimed.platform, "refreshed").inc()
 
     async def _store(self, claimed: Stored, grant: Grant) -> None:
         """Store the new grant, persistently: where tokens rotate, the old one is dead already."""

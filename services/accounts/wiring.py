@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from libs.chassis.clock import Clock
+from libs.chassis.counting import keep_counting
 from libs.chassis.database import Database
 from libs.chassis.entry import Service
 from libs.chassis.foundation import Foundation
@@ -23,6 +24,7 @@ from services.accounts.reactors import revocations
 from services.accounts.refresher import Refresher
 from services.accounts.settings import AccountsSettings
 from services.accounts.states import States
+from services.accounts.tallies import TALLIES
 from services.accounts.tokens import Tokens
 
 
@@ -82,6 +84,7 @@ def wire(settings: AccountsSettings, *, clock: Clock | None = None) -> Service:
         ],
         workers={
             "refresher": refresher.run,
+            "counts": keep_counting(foundation.worker, TALLIES, foundation.clock),
             "housekeeping": partial(keep_house, foundation.worker, foundation.clock),
         },
         close=foundation.close,

@@ -11,10 +11,13 @@ import ipaddress
 import math
 from datetime import datetime, timedelta
 
+from prometheus_client import Counter
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.chassis.errors import TooManyRequests
+
+THROTTLED = Counter("rookery_identity_throttled_total", "Guesses refused unseen", ["kind"])
 
 FREE_FAILURES = 5
 FIRST_WAIT = timedelta(seconds=2)
@@ -45,6 +48,7 @@ class Attempt:
     """One guess: what it is counted under. `kind` keeps passwords and codes apart."""
 
     def __init__(self, kind: str, *, account: str, address: str | None) -> None:
+        self._kind = kind
         self.account = _key(kind, "account", account)
         self.address = _key(kind, "address", _network(address)) if address else None
 
@@ -57,6 +61,7 @@ class Attempt:
             if (await connection.execute(_COUNT, _row(key, now))).first() is None:
                 free_at = (await connection.execute(_UNTIL, _row(key, now))).scalar_one()
                 seconds = max(1, math.ceil((free_at - now).total_seconds()))
+                THROTTLED.labels(self._kind).inc()
                 raise TooManyRequests(headers={"Retry-After": str(seconds)})
 
     async def succeeded(self, connection: AsyncConnection) -> None:

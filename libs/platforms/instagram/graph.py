@@ -28,7 +28,7 @@ _DEAD_TOKEN = 190
 _DEAD_BECAUSE = {458: "app-removed", 460: "password-changed", 463: "expired", 467: "invalid"}
 _REJECTED = {368: "blocked"}
 _DEFAULT_WAIT = timedelta(minutes=15)
-_HIGH_USAGE = 80
+_HIGH_USAGE = 0.8
 _EASE_OFF = timedelta(minutes=10)
 
 
@@ -53,10 +53,14 @@ def not_before(answer: Answer, now: datetime) -> datetime | None:
     wait = _regained(answer)
     if wait:
         return now + wait
+    return now + _EASE_OFF if used_share(answer) >= _HIGH_USAGE else None
+
+
+def used_share(answer: Answer) -> float:
+    """How much of the busiest budget is used, 0 to 1 and above; 0 where nothing is said of it."""
     names = ("call_count", "total_time", "total_cputime")
     used = [dig(usage, name) for usage in _usages(answer) for name in names]
-    busiest = max((value for value in used if isinstance(value, int | float)), default=0)
-    return now + _EASE_OFF if busiest >= _HIGH_USAGE else None
+    return max((value for value in used if isinstance(value, int | float)), default=0) / 100
 
 
 def _regained(answer: Answer) -> timedelta | None:

@@ -59,6 +59,7 @@ async def exchange_code(
         http,
         "POST",
         f"{at.api}/oauth/access_token",
+        platform="instagram",
         refusal=_refused_code,
         form={
             "client_id": credentials.client_id,
@@ -73,6 +74,7 @@ async def exchange_code(
         http,
         "GET",
         f"{at.graph}/access_token",
+        platform="instagram",
         refusal=_refused_code,
         params={
             "grant_type": "ig_exchange_token",
@@ -95,6 +97,7 @@ async def refresh(http: httpx.AsyncClient, at: Endpoints, grant: Grant, now: dat
         http,
         "GET",
         f"{at.graph}/refresh_access_token",
+        platform="instagram",
         refusal=graph.refusal,
         params={
             "grant_type": "ig_refresh_token",
@@ -114,6 +117,7 @@ async def profile(http: httpx.AsyncClient, at: Endpoints, grant: Grant) -> Profi
         http,
         "GET",
         f"{at.graph}/{graph.VERSION}/me",
+        platform="instagram",
         refusal=graph.refusal,
         token=grant.access_token,
         params={"fields": "id,user_id,username,name"},

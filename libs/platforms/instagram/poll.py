@@ -11,7 +11,7 @@ import httpx
 from pydantic import SecretStr
 
 from libs.platforms.base import Endpoints, Observation, PollPage, Rejected
-from libs.platforms.http import Answer, call
+from libs.platforms.http import RATE_LIMIT_USED, Answer, call
 from libs.platforms.instagram import graph
 from libs.platforms.polling import FOLLOWED, Round
 from libs.platforms.shapes import dig, identifier, iso_time, mappings
@@ -43,11 +43,13 @@ class Reader:
             self._http,
             "GET",
             f"{self._at.graph}/{graph.VERSION}/{path}",
+            platform="instagram",
             refusal=graph.refusal,
             token=self._token,
             params=params,
         )
         self.not_before = graph.not_before(answer, self._now)
+        RATE_LIMIT_USED.labels("instagram").set(graph.used_share(answer))
         document: dict[str, Any] = answer.document
         return document
 

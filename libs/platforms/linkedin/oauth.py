@@ -69,6 +69,7 @@ async def _token(
         http,
         "POST",
         f"{at.www}/oauth/v2/accessToken",
+        platform="linkedin",
         refusal=refusal,
         form={
             "client_id": credentials.client_id,
@@ -130,6 +131,7 @@ async def revoke(
             http,
             "POST",
             f"{at.www}/oauth/v2/revoke",
+            platform="linkedin",
             refusal=_refused_refresh,
             empty=True,
             form={

@@ -47,6 +47,7 @@ class Rest:
             self._http,
             "GET",
             f"{self._at.api}/rest/{resource}" + (f"?{pairs}" if pairs else ""),
+            platform="linkedin",
             refusal=refusal,
             token=self._token,
             headers={"linkedin-version": VERSION, "x-restli-protocol-version": "2.0.0"},
@@ -67,6 +68,7 @@ class Rest:
             self._http,
             "GET",
             f"{self._at.api}/v2/userinfo",
+            platform="linkedin",
             refusal=refusal,
             token=self._token,
         )

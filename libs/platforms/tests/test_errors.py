@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 
 from libs.contracts.accounts import PlatformName
 from libs.platforms import http as http_module
@@ -114,6 +115,21 @@ async def test_retry_after_is_honoured(
     error = await refused(script, http, name, Reply(429, {}, {"retry-after": "77"}))
     assert isinstance(error, RateLimited)
     assert error.retry_after == timedelta(seconds=77)
+
+
+@each_platform
+async def test_every_request_is_counted_by_how_it_ended(
+    script: Scripted, http: httpx.AsyncClient, name: PlatformName
+) -> None:
+    def counted(outcome: str) -> float:
+        labels = {"platform": name, "outcome": outcome}
+        metric = "rookery_platform_request_duration_seconds_count"
+        return REGISTRY.get_sample_value(metric, labels) or 0
+
+    limited, away = counted("rate-limited"), counted("unavailable")
+    await refused(script, http, name, Reply(429, {}, {"retry-after": "77"}))
+    await refused(script, http, name, Reply(500))
+    assert (counted("rate-limited") - limited, counted("unavailable") - away) == (1, 1)
 
 
 @each_platform

@@ -38,7 +38,7 @@ def refusal(answer: Answer) -> PlatformError:
 
 async def call_api(http: httpx.AsyncClient, method: str, url: str, **how: Any) -> dict[str, Any]:
     """The body of a good reply; one with status 200 may be a refusal too."""
-    answer = await call(http, method, url, refusal=refusal, **how)
+    answer = await call(http, method, url, platform="tiktok", refusal=refusal, **how)
     if text(dig(answer.document, "error", "code")) not in {"ok", None}:
         raise refusal(answer)
     if not isinstance(dig(answer.document, "data"), dict):

@@ -66,6 +66,7 @@ async def _token(
         http,
         "POST",
         f"{at.api}/v2/oauth/token/",
+        platform="tiktok",
         refusal=refusal,
         form={
             "client_key": credentials.client_id,
@@ -124,6 +125,7 @@ async def revoke(
             http,
             "POST",
             f"{at.api}/v2/oauth/revoke/",
+            platform="tiktok",
             refusal=_refused_refresh,
             empty=True,
             form={

@@ -16,7 +16,7 @@ from libs.platforms.base import (
     Rejected,
     Unavailable,
 )
-from libs.platforms.http import Answer, Refusal, call, until
+from libs.platforms.http import RATE_LIMIT_USED, Answer, Refusal, call, until
 from libs.platforms.shapes import dig
 
 # All windows are of 15 minutes.
@@ -47,6 +47,16 @@ def window_end(answer: Answer) -> datetime | None:
     return datetime.fromtimestamp(int(value), UTC)
 
 
+def used_share(answer: Answer) -> float | None:
+    """How much of the endpoint's window this token has used, 0 to 1; None when it is not said."""
+    limit, left = (
+        answer.headers.get(f"x-rate-limit-{name}", "") for name in ("limit", "remaining")
+    )
+    if not all(value.isascii() and value.isdigit() and len(value) < 10 for value in (limit, left)):
+        return None
+    return max(0.0, 1 - int(left) / int(limit)) if int(limit) else None
+
+
 class Api:
     """GET requests with one token. `not_before` is set when a window is used up."""
 
@@ -65,10 +75,14 @@ class Api:
             self._http,
             "GET",
             f"{self._at.api}/2/{path}",
+            platform="x",
             refusal=refusal(self._now),
             token=self._token,
             params=params,
         )
+        used = used_share(answer)
+        if used is not None:
+            RATE_LIMIT_USED.labels("x").set(used)
         if answer.headers.get("x-rate-limit-remaining") == "0":
             ends = window_end(answer)
             if ends is not None and (self.not_before is None or ends > self.not_before):

@@ -38,7 +38,9 @@ class Gateway:
 
     `services` maps each of `SERVICES` to `host:port`. `trusted_hops` is how many proxies of ours
     stand in front and append to X-Forwarded-For. The rates are requests a second of one client
-    address, each with a burst of four seconds' worth; webhooks come from few addresses in floods.
+    address, each with a burst of four seconds' worth; webhooks come from few addresses in floods. With a
+    `metrics_port` (Linux only) that port of `host` answers `/metrics` for Prometheus; it must not
+    be reachable from outside.
     """
 
     services: Mapping[str, str]
@@ -51,6 +53,7 @@ class Gateway:
     api_rate: int = 100
     auth_rate: int = 10
     webhook_rate: int = 20_000
+    metrics_port: int = 0
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str] = os.environ) -> "Gateway":
@@ -58,7 +61,14 @@ class Gateway:
         service, `ROOKERY_GATEWAY_<SERVICE>` as host:port (default `<service>:8000`)."""
         own = {name: env.get(f"ROOKERY_GATEWAY_{name.upper()}") for name in cls.__annotations__}
         given: dict[str, Any] = {k: v for k, v in own.items() if v is not None}
-        for name in ("port", "trusted_hops", "api_rate", "auth_rate", "webhook_rate"):
+        for name in (
+            "port",
+            "trusted_hops",
+            "api_rate",
+            "auth_rate",
+            "webhook_rate",
+            "metrics_port",
+        ):
             if name in given:
                 given[name] = int(given[name])
         if "cors_origins" in given:
@@ -74,6 +84,15 @@ class Gateway:
 
 def render(gateway: Gateway) -> str:
     """The complete Envoy bootstrap. Raises KeyError when a service is missing."""
+    clusters = [_cluster(name, gateway.services[name]) for name in SERVICES]
+    admin: dict[str, Any] = {}
+    listener = ""
+    if gateway.metrics_port:
+        # Envoy's whole administration is at this address, so it is one without a port, and the
+        # listener shows one path of it.
+        admin = {"address": {"pipe": {"path": f"@rookery-gateway-{gateway.port}"}}}
+        clusters.append(_admin_cluster(admin["address"]))
+        listener = "- " + json.dumps(_metrics(gateway.host, gateway.metrics_port))
     values = {
         "host": gateway.host,
         "port": gateway.port,
@@ -85,7 +104,9 @@ def render(gateway: Gateway) -> str:
         "limit_api": json.dumps(_limit("api", gateway.api_rate)),
         "limit_auth": json.dumps(_limit("auth", gateway.auth_rate)),
         "limit_webhooks": json.dumps(_limit("webhooks", gateway.webhook_rate)),
-        "clusters": json.dumps([_cluster(name, gateway.services[name]) for name in SERVICES]),
+        "clusters": json.dumps(clusters),
+        "metrics_listener": listener,
+        "admin": json.dumps(admin),
     }
     return Template(_TEMPLATE.read_text()).substitute(values)
 
@@ -154,6 +175,44 @@ def _cluster(name: str, address: str) -> dict[str, Any]:
                 # Below the services' own 75 s, so that Envoy never sends into a closing connection.
                 "common_http_protocol_options": {"idle_timeout": "60s"},
             }
+        },
+    }
+
+
+def _metrics(host: str, port: int) -> dict[str, Any]:
+    route = {
+        "match": {"path": "/metrics"},
+        "route": {"cluster": "admin", "prefix_rewrite": "/stats/prometheus?usedonly"},
+    }
+    manager = {
+        "@type": f"{_TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "metrics",
+        "http_filters": [
+            {
+                "name": "envoy.filters.http.router",
+                "typed_config": {"@type": f"{_TYPE}.filters.http.router.v3.Router"},
+            }
+        ],
+        "route_config": {
+            "virtual_hosts": [{"name": "metrics", "domains": ["*"], "routes": [route]}]
+        },
+    }
+    name = "envoy.filters.network.http_connection_manager"
+    return {
+        "name": "metrics",
+        "address": {"socket_address": {"address": host, "port_value": port}},
+        "filter_chains": [{"filters": [{"name": name, "typed_config": manager}]}],
+    }
+
+
+def _admin_cluster(address: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": "admin",
+        "type": "STATIC",
+        "connect_timeout": "2s",
+        "load_assignment": {
+            "cluster_name": "admin",
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
         },
     }
 

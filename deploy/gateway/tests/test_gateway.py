@@ -188,14 +188,15 @@ def test_each_request_has_an_id_that_comes_back_with_the_answer(gateway: Running
     assert gateway.get("/nowhere").headers["x-request-id"]
 
 
-def test_a_trace_is_carried_on_or_begun(gateway: Running) -> None:
-    given = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-    headers = gateway.get("/v1/me", headers={"traceparent": given}).json()["headers"]
-    assert headers["traceparent"] == given
-    for bad in ({}, {"traceparent": "junk"}):
-        headers = gateway.get("/v1/me", headers=bad).json()["headers"]
-        assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-01", headers["traceparent"])
-        assert headers["traceparent"][3:35] == headers["x-request-id"].replace("-", "")
+@pytest.mark.parametrize(
+    "given", ["", "junk", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"]
+)
+def test_every_request_begins_a_trace_of_its_own(gateway: Running, given: str) -> None:
+    said = {"traceparent": given, "tracestate": "them=1", "baggage": "them=1"}
+    headers = gateway.get("/v1/me", headers=said).json()["headers"]
+    assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-00", headers["traceparent"])
+    assert headers["traceparent"][3:35] == headers["x-request-id"].replace("-", "")
+    assert not {"tracestate", "baggage"} & set(headers)
 
 
 def test_the_answer_does_not_say_what_runs_here(gateway: Running) -> None:

@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
 from deploy.gateway.render import SERVICES, Gateway, render
+from libs.testing.servers import free_port
 
 from .conftest import Running, running
 from .test_gateway import problem
@@ -25,6 +29,25 @@ def test_each_client_has_its_own_limits_and_webhooks_one_of_their_own(tmp_path: 
         assert 16 <= _passed(gateway, "/v1/me", "10.0.0.1") < 30
         assert 4 <= _passed(gateway, "/v1/auth/login", "10.0.0.2") < 12
         assert _passed(gateway, "/webhooks/x", "10.0.0.1") == 30
+
+
+def test_prometheus_sees_what_was_limited_and_nothing_of_the_administration(
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    with running(tmp_path, api_rate=1, metrics_port=port) as gateway:
+        _passed(gateway, "/v1/me", "10.0.0.1")
+        answer = httpx.get(f"http://127.0.0.1:{port}/metrics")
+        others = [
+            httpx.get(f"http://127.0.0.1:{port}{path}").status_code
+            for path in ("/", "/config_dump", "/metrics/../config_dump", "/quitquitquit")
+        ]
+    families = {family.name: family for family in text_string_to_metric_families(answer.text)}
+    [limited] = families["envoy_http_local_rate_limit_rate_limited"].samples
+    assert limited.labels == {"envoy_local_http_ratelimit_prefix": "api"}
+    assert limited.value >= 10
+    assert "envoy_http_downstream_rq_xx" in families
+    assert others == [404] * 4
 
 
 def test_behind_a_trusted_proxy_the_client_is_the_one_it_saw(tmp_path: Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
@@ -73,38 +74,80 @@ class BadEnvelope(ValueError):
 type_header = "ce_type"
 cursor_header = "rk_cursor"
 
+Header = tuple[str, bytes]
 
-def to_headers(envelope: Envelope) -> list[tuple[str, bytes]]:
+_SPEC_VERSION_HEADER = ("ce_specversion", SPEC_VERSION)
+_CONTENT_TYPE_HEADER = ("content-type", b"application/json")
+_METADATA_HEADERS = {
+    "actor_id": "rk_actor",
+    "ip": "rk_ip",
+    "user_agent": "rk_user_agent",
+    "correlation_id": "rk_correlation",
+    "causation_id": "rk_causation",
+    "traceparent": "traceparent",
+}
+
+
+def to_headers(envelope: Envelope) -> list[Header]:
     """Kafka headers that say all of the envelope; absent values have no header."""
-    meta = envelope.metadata
-    headers = [
-        ("ce_specversion", SPEC_VERSION),
-        ("ce_id", str(envelope.id).encode()),
-        (type_header, envelope.type.encode()),
-        ("ce_source", envelope.source.encode()),
-        ("ce_time", envelope.time.astimezone(UTC).isoformat().encode()),
-        ("ce_subject", envelope.stream.encode()),
-        ("content-type", b"application/json"),
-        (cursor_header, f"{envelope.cursor} {envelope.previous}".encode()),
+    values = ((name, getattr(envelope.metadata, name)) for name in _METADATA_HEADERS)
+    workspace = envelope.workspace_id
+    return [
+        *headers_of(
+            id=str(envelope.id),
+            type=envelope.type,
+            source=envelope.source,
+            time=envelope.time,
+            stream=envelope.stream.encode(),
+            workspace_id=None if workspace is None else str(workspace),
+            metadata={name: str(value) for name, value in values if value is not None},
+        ),
+        cursor_to_header(envelope.cursor, envelope.previous),
     ]
-    optional = (
-        ("rk_workspace", envelope.workspace_id),
-        ("rk_actor", meta.actor_id),
-        ("rk_ip", meta.ip),
-        ("rk_user_agent", meta.user_agent),
-        ("rk_correlation", meta.correlation_id),
-        ("rk_causation", meta.causation_id),
-        ("traceparent", meta.traceparent),
-    )
-    headers.extend((name, str(value).encode()) for name, value in optional if value is not None)
+
+
+def headers_of(
+    *,
+    id: str,  # noqa: A002 - the envelope's word
+    type: str,  # noqa: A002
+    source: str,
+    time: datetime,
+    stream: bytes,
+    workspace_id: str | None,
+    metadata: Mapping[str, str],
+) -> list[Header]:
+    """The same from the values as they stand in a log, without the cursor's header.
+
+    A relay writes these for each event, so nothing is made here that is not sent. Ids are in
+    lower case with hyphens, `time` is aware, `metadata` has the fields of Metadata that are known.
+    Raises KeyError for others.
+    """
+    headers = [
+        _SPEC_VERSION_HEADER,
+        ("ce_id", id.encode()),
+        (type_header, type.encode()),
+        ("ce_source", source.encode()),
+        ("ce_time", time.astimezone(UTC).isoformat().encode()),
+        ("ce_subject", stream),
+        _CONTENT_TYPE_HEADER,
+    ]
+    if workspace_id is not None:
+        headers.append(("rk_workspace", workspace_id.encode()))
+    for name, value in metadata.items():
+        headers.append((_METADATA_HEADERS[name], value.encode()))
     return headers
+
+
+def cursor_to_header(own: Cursor, previous: Cursor) -> Header:
+    """The header that places a message in its partition; see `Envelope`."""
+    return (cursor_header, f"{own} {previous}".encode())
 
 
 def read_cursor(value: bytes) -> tuple[Cursor, Cursor]:
     """The message's own cursor and the one before it in the partition; raises BadEnvelope."""
     try:
-        own, previous = value.decode("ascii").split(" ")
-        return Cursor.parse(own), Cursor.parse(previous)
+        own, previous = value.split(b" ")
+        return _cursor(own), _cursor(previous)
     except ValueError as error:
         raise BadEnvelope(
             f"header {cursor_header} is not '<xid>:<position> <xid>:<position>'"
@@ -114,47 +157,69 @@ def read_cursor(value: bytes) -> tuple[Cursor, Cursor]:
 def from_headers(headers: Iterable[tuple[str, bytes]]) -> Envelope:
     """The envelope that these headers say; raises BadEnvelope."""
     raw = dict(headers)
+    return envelope_of(raw, read_cursor(raw.get(cursor_header, b"")))
 
-    def text(name: str) -> str | None:
-        value = raw.get(name)
-        return None if value is None else value.decode("utf-8")
 
-    def need(name: str) -> str:
-        value = text(name)
-        if not value:
-            raise BadEnvelope(f"header {name} is missing")
-        return value
-
-    def uuid(name: str) -> UUID | None:
-        value = text(name)
-        return None if value is None else UUID(value)
-
+def envelope_of(raw: Mapping[str, bytes], cursors: tuple[Cursor, Cursor]) -> Envelope:
+    """The same for headers by name, whose `read_cursor` is known; raises BadEnvelope."""
     if raw.get("ce_specversion") != SPEC_VERSION:
         raise BadEnvelope("header ce_specversion is not 1.0")
-    cursor, previous = read_cursor(raw.get(cursor_header, b""))
     try:
-        time = datetime.fromisoformat(need("ce_time"))
+        time = datetime.fromisoformat(_need(raw, "ce_time"))
         if time.tzinfo is None:
             raise BadEnvelope("header ce_time has no time zone")
         return Envelope(
-            id=UUID(need("ce_id")),
-            type=need(type_header),
-            source=need("ce_source"),
+            id=UUID(_need(raw, "ce_id")),
+            type=_need(raw, type_header),
+            source=_need(raw, "ce_source"),
             time=time,
-            stream=need("ce_subject"),
-            workspace_id=uuid("rk_workspace"),
-            cursor=cursor,
-            previous=previous,
-            metadata=Metadata(
-                actor_id=uuid("rk_actor"),
-                ip=text("rk_ip"),
-                user_agent=text("rk_user_agent"),
-                correlation_id=text("rk_correlation"),
-                causation_id=text("rk_causation"),
-                traceparent=text("traceparent"),
-            ),
+            stream=_need(raw, "ce_subject"),
+            workspace_id=_uuid(raw.get("rk_workspace")),
+            cursor=cursors[0],
+            previous=cursors[1],
+            metadata=_NOBODY if _METADATA.isdisjoint(raw) else _metadata(raw),
         )
     except BadEnvelope:
         raise
     except ValueError as error:  # a UUID, a time or UTF-8 that is none; the value is not repeated
         raise BadEnvelope("a header does not hold what its name says") from error
+
+
+_METADATA = frozenset(_METADATA_HEADERS.values())
+_NOBODY = Metadata()
+
+
+def _metadata(raw: Mapping[str, bytes]) -> Metadata:
+    return Metadata(
+        actor_id=_uuid(raw.get("rk_actor")),
+        ip=_text(raw, "rk_ip"),
+        user_agent=_text(raw, "rk_user_agent"),
+        correlation_id=_text(raw, "rk_correlation"),
+        causation_id=_text(raw, "rk_causation"),
+        traceparent=_text(raw, "traceparent"),
+    )
+
+
+def _text(raw: Mapping[str, bytes], name: str) -> str | None:
+    value = raw.get(name)
+    return None if value is None else value.decode()
+
+
+def _need(raw: Mapping[str, bytes], name: str) -> str:
+    value = raw.get(name)
+    if not value:
+        raise BadEnvelope(f"header {name} is missing")
+    return value.decode()
+
+
+# A message names the cursor that the one before it had as its own.
+@lru_cache(maxsize=256)
+def _cursor(text: bytes) -> Cursor:
+    xid, position = text.split(b":")
+    return Cursor(int(xid), int(position))
+
+
+# The same workspaces and people come again and again.
+@lru_cache(maxsize=4_096)
+def _uuid(text: bytes | None) -> UUID | None:
+    return None if text is None else UUID(text.decode())

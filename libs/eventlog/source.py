@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
-from uuid import UUID
 
-from libs.contracts.envelope import Cursor, Envelope
-from libs.eventlog.log import metadata_of
+import orjson
+
+from libs.contracts.envelope import headers_of
+from libs.messaging.producer import Message
 
 Row = Any
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A message to be: its envelope (without `previous`, which the relay knows) and its data."""
-
-    envelope: Envelope
-    data: bytes
 
 
 class Untold(Exception):
@@ -34,40 +28,67 @@ class Source:
     """A log the relay can read.
 
     `table` has `xid` and `position`; `columns` are selected beside them (as SQL, from the alias
-    `e`) and given to `to_message` as attributes of a row, with `cursor`. A row may become no
-    message (None). `to_message` must be pure.
+    `e`) and given to `to_message` as attributes of a row. A row may become no message (None); the
+    relay adds the cursor's header, whose predecessor only it knows. `to_message` must be pure.
     """
 
     name: str
     table: str
     topic: str
     columns: str
-    to_message: Callable[[Row, Cursor], Outgoing | None]
+    to_message: Callable[[Row], Message | None]
+
+
+def message(
+    *,
+    id: str,  # noqa: A002 - the envelope's word
+    type: str,  # noqa: A002
+    source: str,
+    time: datetime,
+    stream: str,
+    workspace_id: str | None,
+    metadata: str,
+    data: bytes,
+) -> Message:
+    """A message of these values as `headers_of` takes them; `metadata` is the column's JSON."""
+    key = stream.encode()
+    return Message(
+        key=key,
+        value=data,
+        headers=headers_of(
+            id=id,
+            type=type,
+            source=source,
+            time=time,
+            stream=key,
+            workspace_id=workspace_id,
+            metadata=orjson.loads(metadata),
+        ),
+        timestamp_ms=int(time.timestamp() * 1000),
+    )
 
 
 def domain_source(service: str) -> Source:
     """The log of an event-sourced service (`schema.log_v1`), one message per row."""
+    name = f"/{service}"
 
-    def to_message(row: Row, cursor: Cursor) -> Outgoing:
-        return Outgoing(
-            Envelope(
-                id=UUID(str(row.id)),
-                type=row.type,
-                source=f"/{service}",
-                time=row.occurred_at,
-                stream=row.stream,
-                workspace_id=row.workspace_id,
-                cursor=cursor,
-                metadata=metadata_of(row.metadata),
-            ),
-            row.data.encode(),
+    def to_message(row: Row) -> Message:
+        return message(
+            id=row.id,
+            type=row.type,
+            source=name,
+            time=row.occurred_at,
+            stream=row.stream,
+            workspace_id=row.workspace_id,
+            metadata=row.metadata,
+            data=row.data.encode(),
         )
 
     return Source(
         name=service,
         table="events",
         topic=f"{service}.events",
-        columns="e.id, e.stream, e.type, e.workspace_id, e.data::text AS data, e.metadata,"
-        " e.occurred_at",
+        columns="e.id::text AS id, e.stream, e.type, e.workspace_id::text AS workspace_id,"
+        " e.data::text AS data, e.metadata::text AS metadata, e.occurred_at",
         to_message=to_message,
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from types import TracebackType
+from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError
@@ -16,15 +17,16 @@ from libs.messaging.config import BrokerConfig
 
 MAX_BATCH_BYTES = 512 * 1024
 MAX_MESSAGE_BYTES = 900_000
+_REMEMBERED_KEYS = 16_384
+_partition = DefaultPartitioner()
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """What goes on a topic. `timestamp_ms` is the event's time; None is the present."""
 
     key: bytes
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    headers: list[tuple[str, bytes]]
     timestamp_ms: int | None = None
 
 
@@ -41,8 +43,6 @@ class Producer:
     def __init__(self, broker: BrokerConfig) -> None:
         self._broker = broker
         self._timeout = broker.request_timeout_ms / 1000
-        self._partitioner = DefaultPartitioner()
-        self._partitions: dict[str, list[int]] = {}
         self._producer = AIOKafkaProducer(
             bootstrap_servers=broker.bootstrap_servers,
             acks="all",
@@ -78,15 +78,22 @@ class Producer:
         with contextlib.suppress(KafkaError, TimeoutError, OSError):
             await asyncio.wait_for(self._producer.stop(), 2)
 
-    async def partition_for(self, topic: str, stream: str) -> int:
-        """The partition of a stream (murmur2 of the key, as every Kafka client does)."""
-        if topic not in self._partitions:
-            found = await asyncio.wait_for(
-                self._producer.partitions_for(self._broker.prefix + topic), self._timeout
-            )
-            self._partitions[topic] = sorted(found)
-        known = self._partitions[topic]
-        return int(self._partitioner(stream.encode(), known, known))
+    async def partitioner(self, topic: str) -> Callable[[bytes], int]:
+        """What tells the partition of a key (murmur2, as every Kafka client does).
+
+        Keys met lately are remembered: the sum over a key costs more than all else that is done
+        here for a message. Raises KafkaError, or TimeoutError for a topic that does not exist.
+        """
+        found = await asyncio.wait_for(
+            self._producer.partitions_for(self._broker.prefix + topic), self._timeout
+        )
+        known = sorted(found)
+
+        @lru_cache(maxsize=_REMEMBERED_KEYS)
+        def partition_of(key: bytes) -> int:
+            return int(_partition(key, known, known))
+
+        return partition_of
 
     async def send(self, topic: str, batches: Mapping[int, Sequence[Message]]) -> dict[int, int]:
         """Send the messages of each partition in order and wait until all are acknowledged.

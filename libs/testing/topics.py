@@ -82,12 +82,14 @@ class Publisher:
         await ensure_topics(self.broker, [self.topic])
         batches: dict[int, list[Message]] = {}
         async with Producer(self.broker) as producer:
+            partition_of = await producer.partitioner(self.topic)
             for envelope, data in pairs:
-                partition = await producer.partition_for(self.topic, envelope.stream)
+                key = envelope.stream.encode()
+                partition = partition_of(key)
                 previous = self._previous.get(partition, BEGINNING)
                 chained = replace(envelope, previous=previous)
                 batches.setdefault(partition, []).append(
-                    Message(key=envelope.stream.encode(), value=data, headers=to_headers(chained))
+                    Message(key=key, value=data, headers=to_headers(chained))
                 )
                 self._previous[partition] = max(previous, envelope.cursor)
             await producer.send(self.topic, batches)

@@ -126,3 +126,9 @@ def test_a_type_is_declared_once_and_in_the_right_form() -> None:
         type("Formless", (Event,), {}, type="AccountConnected")
     with pytest.raises(TypeError):
         upcasts("accounts.account_connected.v1", "accounts.account_connected.v2")(dict)
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLES))
+def test_an_event_is_written_as_pydantic_would_write_it(name: str) -> None:
+    event = decode(name, SAMPLES[name])
+    assert encode(event).decode() == event.model_dump_json()

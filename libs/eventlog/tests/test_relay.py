@@ -19,11 +19,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.chassis.provision import ServiceUrls
 from libs.contracts.envelope import BEGINNING, Cursor, Metadata, from_headers, read_cursor
-from libs.eventlog import relay as relay_module
 from libs.eventlog.log import append
-from libs.eventlog.relay import Deposed, FutureTransactions, Relay
-from libs.eventlog.source import Outgoing, Row, Untold, domain_source
+from libs.eventlog.relay import LEADING, Deposed, FutureTransactions, Relay
+from libs.eventlog.relay import position as place
+from libs.eventlog.source import Row, Untold, domain_source
 from libs.messaging.config import BrokerConfig
+from libs.messaging.producer import Message
 from libs.messaging.topics import ensure_topics
 from libs.testing.servers import Broker, PostgresServer
 from libs.testing.serving import until
@@ -199,7 +200,7 @@ async def test_the_relay_waits_behind_a_slow_transaction_and_then_loses_nothing(
 
     relay = worker_relay(spine, broker_config)
     async with relaying(relay):
-        await until(lambda: relay_module.LEADING.labels("spine")._value.get() == 1)
+        await until(lambda: LEADING.labels("spine")._value.get() == 1)
         task = asyncio.create_task(slow_writer())
         await begun.wait()
         await write(engine, quick, [1, 2, 3])
@@ -228,7 +229,7 @@ async def test_a_relay_killed_between_acknowledgement_and_cursor_repeats_but_los
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(Relay, "_save", die)
+        patch.setattr(place, "save", die)
         with pytest.raises(Killed):
             await worker_relay(spine, broker_config).run(asyncio.Event())
     await write(engine_of(spine.worker), who, [51])
@@ -258,14 +259,13 @@ async def test_a_second_relay_stands_by_and_takes_over(
 
 
 async def test_a_relay_whose_cursor_another_moved_is_fenced(
-    spine: ServiceUrls, engine_of: EngineOf, broker_config: BrokerConfig
+    spine: ServiceUrls,
 ) -> None:
-    relay = worker_relay(spine, broker_config)
     async with await psycopg.AsyncConnection.connect(spine.worker, autocommit=True) as connection:
         await connection.execute("INSERT INTO relay_cursors (relay, xid) VALUES ('spine', 7)")
-        old = relay_module.Position(BEGINNING, None, {}, {})
+        moved = place.Position(Cursor(5, 5), None, {}, {})
         with pytest.raises(Deposed):
-            await relay._save(connection, old.cursor, replace(old, cursor=Cursor(5, 5)))
+            await place.save(connection, "spine", BEGINNING, moved)
 
 
 async def test_an_emptied_broker_is_fed_again_from_the_table(
@@ -304,13 +304,13 @@ async def _complete(broker: BrokerConfig, who: UUID, count: int) -> list[Any]:
 async def test_a_row_that_cannot_be_told_is_set_aside_and_the_rest_goes_on(
     spine: ServiceUrls, engine_of: EngineOf, broker_config: BrokerConfig
 ) -> None:
-    def picky(row: Row, cursor: Cursor) -> Outgoing | None:
+    def picky(row: Row) -> Message | None:
         event = Counted.model_validate_json(row.data)
         if event.number == 2:
             raise Untold("twos are not understood")
         if event.number == 3:
             raise KeyError("a secret value")
-        return None if event.number == 4 else SOURCE.to_message(row, cursor)
+        return None if event.number == 4 else SOURCE.to_message(row)
 
     who = uuid4()
     await write(engine_of(spine.worker), who, [1, 2, 3, 4, 5])

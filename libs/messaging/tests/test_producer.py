@@ -56,8 +56,9 @@ async def test_messages_beyond_one_batch_arrive_in_order(broker_config: BrokerCo
 async def test_a_stream_has_one_partition(broker_config: BrokerConfig) -> None:
     await ensure_topics(broker_config, [TOPIC])
     async with Producer(broker_config) as producer:
-        found = {await producer.partition_for(TOPIC, f"stream-{n}") for n in range(50)}
-        again = {await producer.partition_for(TOPIC, "stream-7") for _ in range(5)}
+        partition_of = await producer.partitioner(TOPIC)
+        found = {partition_of(f"stream-{n}".encode()) for n in range(50)}
+        again = {partition_of(b"stream-7") for _ in range(5)}
     assert found == {0, 1, 2}
     assert len(again) == 1
 
@@ -109,7 +110,8 @@ async def test_a_wiped_broker_is_another_cluster_with_lower_ends(fresh_broker: B
 async def test_asking_about_a_missing_topic_does_not_make_it(broker_config: BrokerConfig) -> None:
     async with Producer(replace(broker_config, request_timeout_ms=2_000)) as producer:
         with pytest.raises((KafkaError, TimeoutError)):
-            await producer.partition_for(TOPIC, "anything")
+            await producer.partitioner(TOPIC)
         await ensure_topics(broker_config, [TOPIC])
-        numbers = {await producer.partition_for(TOPIC, str(number)) for number in range(100)}
+        partition_of = await producer.partitioner(TOPIC)
+        numbers = {partition_of(str(number).encode()) for number in range(100)}
     assert numbers == set(range(broker_config.partitions))

@@ -184,7 +184,7 @@ async def test_a_message_that_is_none_of_ours_is_set_aside(
     engine, who = engine_of(spine.worker), uuid4()
     await ensure_topics(broker_config, ["spine.events"])
     async with Producer(broker_config) as producer:
-        partition = await producer.partition_for("spine.events", "s")
+        partition = (await producer.partitioner("spine.events"))(b"s")
         for headers in ([], [("rk_cursor", b"one:two x")], [("rk_cursor", b"1:1 0:0")]):
             message = Message(key=b"s", value=b"\x00", headers=headers)
             await producer.send("spine.events", {partition: [message]})
@@ -367,7 +367,7 @@ async def test_a_wiped_and_refed_topic_is_read_on_without_loss_or_repeat(
         partition_previous = Cursor(100, 30)
         await ensure_topics(broker, ["spine.events"])
         async with Producer(broker) as producer:
-            number = await producer.partition_for("spine.events", "s")
+            number = (await producer.partitioner("spine.events"))(b"s")
         early._previous[number] = partition_previous
         await early.publish(counted(who, 31, 31), stream="s")
         await Publisher(broker, "spine.events").publish(counted(who, 1, 40), stream="s")
@@ -382,7 +382,7 @@ async def test_a_hole_is_never_stepped_over(
     late = Publisher(broker_config, "spine.events")
     await ensure_topics(broker_config, ["spine.events"])
     async with Producer(broker_config) as producer:
-        number = await producer.partition_for("spine.events", "s")
+        number = (await producer.partitioner("spine.events"))(b"s")
     late._position = 3
     late._previous[number] = Cursor(100, 3)
     await late.publish(counted(who, 4, 6), stream="s")

@@ -14,7 +14,7 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from libs.contracts.envelope import Cursor, Envelope, Metadata, from_headers
+from libs.contracts.envelope import Cursor, Envelope, Metadata, cursor_to_header, from_headers
 from libs.contracts.event import Event, decode
 from libs.contracts.identity import MemberAdded
 from libs.contracts.ingestion import CommentReceived, FollowerGained
@@ -51,16 +51,19 @@ def row(type_: str, payload: dict[str, Any]) -> SimpleNamespace:
         platform="instagram",
         type=type_,
         payload=orjson.dumps(payload).decode(),
-        metadata={"correlation_id": "c", "traceparent": "t"},
+        metadata='{"correlation_id": "c", "traceparent": "t"}',
         received_at=datetime(2026, 3, 2, tzinfo=UTC),
     )
 
 
 def test_a_row_becomes_its_platform_s_translation(log: Source) -> None:
     comments = row("comments", {"entry_id": "1", "time": 1767225600, **comment(7)})
-    outgoing = log.to_message(comments, Cursor(5, 6))
-    assert outgoing is not None
-    assert outgoing.envelope == Envelope(
+    message = log.to_message(comments)
+    assert message is not None
+    assert message.key == f"account-{comments.social_account_id}".encode()
+    assert message.timestamp_ms == comments.received_at.timestamp() * 1000
+    placed = [*message.headers, cursor_to_header(Cursor(5, 6), Cursor(3, 4))]
+    assert from_headers(placed) == Envelope(
         id=comments.id,
         type="ingestion.comment_received.v1",
         source="/ingestion",
@@ -68,9 +71,10 @@ def test_a_row_becomes_its_platform_s_translation(log: Source) -> None:
         stream=f"account-{comments.social_account_id}",
         workspace_id=comments.workspace_id,
         cursor=Cursor(5, 6),
+        previous=Cursor(3, 4),
         metadata=Metadata(correlation_id="c", traceparent="t"),
     )
-    event = decode(outgoing.envelope.type, outgoing.data)
+    event = decode("ingestion.comment_received.v1", message.value or b"")
     assert isinstance(event, CommentReceived)
     assert event.comment_id == "c7"
     assert event.account_id == comments.social_account_id
@@ -85,7 +89,7 @@ def test_a_row_that_cannot_be_understood_is_untold_without_its_content(
     log: Source, unreadable: SimpleNamespace
 ) -> None:
     with pytest.raises(Untold) as untold:
-        log.to_message(unreadable, Cursor(1, 1))
+        log.to_message(unreadable)
     assert "no id" not in str(untold.value)
 
 

@@ -1,0 +1,1 @@
+"""What shows how Rookery is doing: Prometheus, its alerts, Grafana's dashboards, and traces."""

@@ -36,11 +36,11 @@ def mappings(value: Any) -> list[dict[str, Any]]:
 
 def identifier(value: Any) -> str | None:
     """An id as text, or None. Platforms send some as numbers."""
-    if whole(value) is not None:
+    if not isinstance(value, str):
+        if whole(value) is None:
+            return None
         value = str(value)
-    if isinstance(value, str) and 0 < len(value) <= _LONGEST_ID:
-        return value
-    return None
+    return value if 0 < len(value) <= _LONGEST_ID else None
 
 
 def required(value: str | None) -> str:

@@ -27,7 +27,7 @@ def base64_url(digest: bytes) -> str:
 
 
 def sign(secret: SecretStr, message: bytes) -> bytes:
-    return hmac.new(secret.get_secret_value().encode(), message, hashlib.sha256).digest()
+    return hmac.digest(secret.get_secret_value().encode(), message, "sha256")
 
 
 def answer(

@@ -9,17 +9,18 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, Field
+from starlette.types import Scope
 
 from libs.chassis.access import AnyMember, CallingService
 from libs.chassis.errors import Forbidden, NotFound, Problem
-from libs.chassis.http import StrictRoute, metadata_of
+from libs.chassis.http import Direct, StrictRoute, metadata_of
 from libs.chassis.pages import CursorParameter, Limit, Page, decode_cursor, page_of
 from libs.contracts.accounts import PlatformName
 from libs.platforms.base import BadSignature, PollKind
 from libs.platforms.instagram.webhooks import data_deletion, deauthorisation
 from services.ingestion.backfill import Backfill, Past
 from services.ingestion.listing import Filter, list_events
-from services.ingestion.webhooks import Webhooks
+from services.ingestion.webhooks import Webhooks, kept
 
 PROBLEM: dict[str, Any] = {"content": {"application/problem+json": {}}}
 WEBHOOK_ANSWERS: dict[int | str, dict[str, Any]] = {
@@ -165,17 +166,24 @@ async def handshake(platform: str, request: Request, webhooks: Receiver) -> Resp
     summary="A signed webhook: `instagram`, `tiktok`, `linkedin` or `x`",
     responses=WEBHOOK_ANSWERS,
 )
-async def receive(platform: str, request: Request, webhooks: Receiver) -> Response:
+async def receive(platform: str, request: Request) -> Response:
     """Answers once what was said is stored; a repeat of it changes nothing.
 
     What is signed but cannot be read, or is of an account nobody connected, is set aside and
     answered in the same way.
     """
-    body = await request.body()
-    await webhooks.receive(
-        webhooks.platform(platform), dict(request.headers), body, metadata_of(request)
-    )
+    await take(request.scope, await request.body())
     return Response()
+
+
+async def take(scope: Scope, body: bytes) -> None:
+    """The same for `Direct`, which answers these requests in practice."""
+    webhooks: Webhooks = scope["app"].state.webhooks
+    platform = webhooks.platform(scope["path_params"]["platform"])
+    await webhooks.receive(platform, kept(scope["headers"]), body, scope["state"]["metadata"])
+
+
+direct_webhooks = Direct("/webhooks/{platform}", take)
 
 
 @event_routes.get("/events", summary="What the platforms said, newest first")

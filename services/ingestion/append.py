@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections import Counter as Counts
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 import orjson
+import psycopg
 from prometheus_client import Counter
+from psycopg.rows import TupleRow
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.contracts.accounts import PlatformName
+from services.ingestion.arrays import Packed, booleans, moments, texts, uuids
 
 WRITTEN = Counter("rookery_ingestion_events_total", "Rows added to the log", ["platform"])
 DUPLICATES = Counter(
@@ -54,8 +58,7 @@ FROM routed r LEFT JOIN written w USING (id) WHERE w.id IS NULL
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One thing a platform said about one of its accounts.
 
     `payload` is JSON that `strict_json` accepts, `metadata` the envelope's as JSON text.
@@ -101,38 +104,59 @@ async def append(connection: AsyncConnection, items: Sequence[Item]) -> Appended
     written once for ever, whatever the payload. Counts metrics at once, so a rolled back append is
     counted too.
     """
-    first = {item.id: item for item in reversed(items)}
-    unique = [item for item in items if first[item.id] is item]
+    unique = _first_of_each(items)
     if not unique:
         return Appended(0, 0, [])
-    left_out = await connection.exec_driver_sql(
-        _APPEND,
-        {
-            "ids": [item.id for item in unique],
-            "platforms": [item.platform for item in unique],
-            "users": [item.platform_user_id for item in unique],
-            "types": [item.type for item in unique],
-            "payloads": [item.payload.decode() for item in unique],
-            "metadata": [item.metadata for item in unique],
-            "times": [item.received_at for item in unique],
-            "anyway": [item.even_disconnected for item in unique],
-        },
-    )
-    unrouted: list[tuple[Item, Unrouted]] = []
-    absent = set()
-    for row in left_out:
-        absent.add(row.id)
-        if row.unrouted is not None:
-            unrouted.append((first[row.id], row.unrouted))
-    for item in unique:
-        if item.id not in absent:
-            WRITTEN.labels(item.platform).inc()
+    left_out = await connection.exec_driver_sql(_APPEND, _parameters(unique))
+    return _outcome(items, unique, [(row.id, row.unrouted) for row in left_out])
+
+
+async def append_at_once(
+    connection: psycopg.AsyncConnection[TupleRow], items: Sequence[Item]
+) -> Appended:
+    """The same on a connection in autocommit: appended and committed in one round trip.
+
+    Raises psycopg's errors; nothing is there then.
+    """
+    unique = _first_of_each(items)
+    if not unique:
+        return Appended(0, 0, [])
+    left_out = await connection.execute(_APPEND, _parameters(unique))
+    return _outcome(items, unique, await left_out.fetchall())
+
+
+def _parameters(items: Sequence[Item]) -> dict[str, Packed]:
+    return {
+        "ids": uuids([item.id for item in items]),
+        "platforms": texts([item.platform.encode() for item in items]),
+        "users": texts([item.platform_user_id.encode() for item in items]),
+        "types": texts([item.type.encode() for item in items]),
+        "payloads": texts([item.payload for item in items]),
+        "metadata": texts([item.metadata.encode() for item in items]),
+        "times": moments([item.received_at for item in items]),
+        "anyway": booleans([item.even_disconnected for item in items]),
+    }
+
+
+def _first_of_each(items: Sequence[Item]) -> list[Item]:
+    first: dict[UUID, Item] = {}
+    for item in items:
+        first.setdefault(item.id, item)
+    return list(first.values())
+
+
+def _outcome(
+    items: Sequence[Item], unique: Sequence[Item], left_out: Iterable[tuple[UUID, Unrouted | None]]
+) -> Appended:
+    """What became of the items by the rows that the statement gives; counts it."""
+    why = dict(left_out)
+    unrouted = [(item, reason) for item in unique if (reason := why.get(item.id))] if why else []
     away = {item.id for item, _ in unrouted}
-    duplicates = [
-        item
-        for item in items
-        if item.id not in away and (item.id in absent or first[item.id] is not item)
-    ]
-    for item in duplicates:
-        DUPLICATES.labels(item.platform).inc()
-    return Appended(len(unique) - len(absent), len(duplicates), unrouted)
+    written = Counts(item.platform for item in unique if item.id not in why)
+    routed = Counts(item.platform for item in items if item.id not in away)
+    duplicates = routed - written
+    for platform, number in written.items():
+        WRITTEN.labels(platform).inc(number)
+    for platform, number in duplicates.items():
+        DUPLICATES.labels(platform).inc(number)
+    return Appended(written.total(), duplicates.total(), unrouted)

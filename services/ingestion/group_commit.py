@@ -7,17 +7,22 @@ import contextlib
 import os
 import socket
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import cast
 
+import psycopg
 import structlog
 from prometheus_client import Histogram
+from psycopg import errors as pg
+from psycopg.rows import TupleRow
 from sqlalchemy import exc as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.chassis.errors import Unavailable, is_unavailable
 from libs.eventlog.notify import Notifier
-from services.ingestion.append import Item, append
+from services.ingestion.append import Appended, Item, append_at_once
 from services.ingestion.quarantine import Refused, refused, set_aside
 
 log = structlog.get_logger(__name__)
@@ -26,6 +31,10 @@ BATCH = Histogram(
     "Rows committed together",
     buckets=(1, 2, 5, 10, 50, 100, 500, 1000, 2000, 5000),
 )
+
+Driver = psycopg.AsyncConnection[TupleRow]
+Connect = Callable[[], Awaitable[Driver]]
+_REFUSALS = (pg.DataError, pg.IntegrityError, sa.DataError, sa.IntegrityError)
 
 DEADLINE_SECONDS = 5.0
 _PATIENCE_SECONDS = 4.0
@@ -53,11 +62,11 @@ class Delivery:
         )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Waiting:
     delivery: Delivery
     size: int
-    done: asyncio.Future[None] = field(default_factory=asyncio.Future)
+    done: asyncio.Future[None]
 
     def settle(self, error: BaseException | None = None) -> None:
         if self.done.done():  # gave up waiting
@@ -67,21 +76,27 @@ class _Waiting:
         else:
             self.done.set_exception(error)
 
+    def give_up(self) -> None:
+        self.settle(Unavailable())
+
 
 class Appender:
     """Appends deliveries, sharing commits: a batch is whatever came while the last one committed.
 
-    One batch is under way at a time; on two cores a second one gained nothing that showed. `engine`
-    is the worker role's, because a batch spans workspaces.
+    One batch is under way at a time; on two cores a second one gained nothing that showed. It has
+    a connection of its own, which `connect` opens: in autocommit and as the worker role, because a
+    batch spans workspaces. `engine` (the same role) is for what has to be set aside.
     """
 
-    def __init__(self, engine: AsyncEngine, notifier: Notifier) -> None:
+    def __init__(self, engine: AsyncEngine, notifier: Notifier, connect: Connect) -> None:
         self._engine = engine
         self._notifier = notifier
+        self._connect = connect
+        self._own: Driver | None = None
         self._waiting: deque[_Waiting] = deque()
         self._bytes = 0
         self._writer: asyncio.Task[None] | None = None
-        self._connection: AsyncConnection | None = None
+        self._connection: Driver | None = None  # in a statement
 
     async def submit(self, delivery: Delivery) -> None:
         """Return once the delivery is committed.
@@ -94,21 +109,24 @@ class Appender:
         size = delivery.size
         if self._bytes + size > _QUEUE_BYTES:
             raise Unavailable
-        waiting = _Waiting(delivery, size)
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(delivery, size, loop.create_future())
         self._waiting.append(waiting)
         self._bytes += size
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write())
+        deadline = loop.call_later(DEADLINE_SECONDS, waiting.give_up)
         try:
-            async with asyncio.timeout(DEADLINE_SECONDS):
-                await waiting.done
-        except TimeoutError:
-            raise Unavailable from None
+            await waiting.done
+        finally:
+            deadline.cancel()
 
     async def close(self) -> None:
-        """Wait until nothing is under way."""
+        """Wait until nothing is under way, and close the connection."""
         if self._writer is not None:
             await asyncio.wait({self._writer})
+        if self._own is not None:
+            await self._own.close()
 
     async def _write(self) -> None:
         while self._waiting:
@@ -130,7 +148,7 @@ class Appender:
 
     async def _commit(self, batch: list[_Waiting]) -> None:
         """Settle every member of the batch; never raises."""
-        writing = asyncio.create_task(self._transaction([member.delivery for member in batch]))
+        writing = asyncio.create_task(self._store([member.delivery for member in batch]))
         await asyncio.wait({writing}, timeout=_PATIENCE_SECONDS)
         if not writing.done():
             log.warning("database does not answer", rows=sum(m.delivery.rows for m in batch))
@@ -139,7 +157,7 @@ class Appender:
             self._break_off(writing)
             await asyncio.wait({writing})
         error = Unavailable() if writing.cancelled() else writing.exception()
-        if isinstance(error, sa.DataError | sa.IntegrityError):
+        if isinstance(error, _REFUSALS):
             await self._commit_one_by_one(batch, error)
             return
         if error is None:
@@ -149,7 +167,7 @@ class Appender:
         for member in batch:
             member.settle(Unavailable() if error and is_unavailable(error) else error)
 
-    async def _commit_one_by_one(self, batch: list[_Waiting], error: sa.DBAPIError) -> None:
+    async def _commit_one_by_one(self, batch: list[_Waiting], error: BaseException) -> None:
         """One of the batch holds what the database refuses: it must not take the others along."""
         if len(batch) > 1:
             for member in batch:
@@ -157,45 +175,71 @@ class Appender:
             return
         [member] = batch
         if not member.delivery.items:
-            log.error("quarantine refused a body", error=type(error.orig).__name__)
+            log.error("quarantine refused a body", error=type(error).__name__)
             member.settle(error)
             return
         aside = [refused(item, "not-storable") for item in member.delivery.items]
         member.delivery = Delivery((), [*member.delivery.refused, *aside])
         await self._commit([member])
 
-    async def _transaction(self, deliveries: list[Delivery]) -> None:
+    async def _store(self, deliveries: list[Delivery]) -> None:
+        """Items in one commit, then in another what has to be set aside.
+
+        Who dies between the two has not answered, so all of it comes again.
+        """
         items = [item for delivery in deliveries for item in delivery.items]
         rows = [row for delivery in deliveries for row in delivery.refused]
+        appended = await self._append(items) if items else Appended(0, 0, [])
+        aside = [refused(item, reason) for item, reason in appended.unrouted]
+        if rows or aside:
+            await self._set_aside([*rows, *aside])
+        BATCH.observe(len(items) + len(rows))
+
+    async def _append(self, items: list[Item]) -> Appended:
+        used_before = self._own
         try:
-            await self._attempt(items, rows)
+            return await self._append_once(items)
+        except pg.OperationalError:
+            if used_before is None or not used_before.closed:
+                raise
+            # A connection from before a restart of the server. Ids make the repeat harmless.
+            return await self._append_once(items)
+
+    async def _append_once(self, items: list[Item]) -> Appended:
+        if self._own is None or self._own.closed:
+            self._own = await self._connect()
+        with self._breakable(self._own):
+            return await append_at_once(self._own, items)
+
+    async def _set_aside(self, rows: list[Refused]) -> None:
+        try:
+            await self._set_aside_once(rows)
         except sa.DBAPIError as error:
             if not error.connection_invalidated:
                 raise
-            # A connection from before a restart of the server. Ids make the repeat harmless.
-            await self._attempt(items, rows)
-        BATCH.observe(len(items) + len(rows))
+            await self._set_aside_once(rows)
 
-    async def _attempt(self, items: list[Item], rows: list[Refused]) -> None:
-        async with self._engine.connect() as connection:
-            self._connection = connection
-            try:
-                async with connection.begin():
-                    appended = await append(connection, items)
-                    unrouted = [refused(item, reason) for item, reason in appended.unrouted]
-                    await set_aside(connection, [*rows, *unrouted])
-            finally:
-                self._connection = None
+    async def _set_aside_once(self, rows: list[Refused]) -> None:
+        async with self._engine.begin() as connection:
+            pooled = await connection.get_raw_connection()
+            with self._breakable(cast("Driver", pooled.driver_connection)):
+                await set_aside(connection, rows)
+
+    @contextmanager
+    def _breakable(self, connection: Driver) -> Iterator[None]:
+        self._connection = connection
+        try:
+            yield
+        finally:
+            self._connection = None
 
     def _break_off(self, writing: asyncio.Task[None]) -> None:
         """Make a statement end whose server is stopped, which would answer no cancellation."""
-        connection = self._connection
-        if connection is None or connection.sync_connection is None:
+        if self._connection is None:
             writing.cancel()
             return
-        driver = connection.sync_connection.connection.driver_connection
-        if driver is None:
-            writing.cancel()
-            return
-        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(driver.fileno())) as line:
+        with (
+            contextlib.suppress(OSError, psycopg.Error),
+            socket.socket(fileno=os.dup(self._connection.fileno())) as line,
+        ):
             line.shutdown(socket.SHUT_RDWR)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from pydantic import SecretStr
 
 from libs.chassis.clock import Clock
+from libs.chassis.database import connect
 from libs.chassis.entry import Service
 from libs.chassis.foundation import Foundation
 from libs.chassis.members import members
@@ -15,7 +17,7 @@ from libs.contracts.accounts import PlatformName
 from libs.platforms.base import Credentials, Platform
 from libs.platforms.registry import build as build_platforms
 from libs.platforms.registry import simulated_endpoints
-from services.ingestion.api import event_routes, internal_routes, webhook_routes
+from services.ingestion.api import direct_webhooks, event_routes, internal_routes, webhook_routes
 from services.ingestion.backfill import Backfill
 from services.ingestion.group_commit import Appender
 from services.ingestion.leases import Leases
@@ -61,7 +63,11 @@ def wire(settings: IngestionSettings, *, clock: Clock | None = None) -> Service:
     foundation = Foundation("ingestion", settings, clock=clock)
     clock = foundation.clock
     platforms = platforms_of(settings)
-    appender = Appender(foundation.worker, foundation.notifier)
+    appender = Appender(
+        foundation.worker,
+        foundation.notifier,
+        partial(connect, settings.worker_database_url.get_secret_value(), name="ingestion append"),
+    )
     app = foundation.app()
     app.state.webhooks = Webhooks(
         foundation,
@@ -71,6 +77,7 @@ def wire(settings: IngestionSettings, *, clock: Clock | None = None) -> Service:
         public_url=settings.public_url,
     )
     app.state.backfill = Backfill(foundation.worker, platforms, foundation.notifier, clock)
+    app.router.routes.insert(0, direct_webhooks)
     for router in (webhook_routes, event_routes, internal_routes):
         app.include_router(router)
 

@@ -6,12 +6,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from libs.chassis.database import create_engine
+from libs.chassis.database import connect, create_engine
 from libs.chassis.errors import Unavailable
 from libs.chassis.provision import ServiceUrls
 from libs.eventlog.notify import Notifier
@@ -44,7 +45,8 @@ async def appender_on() -> AsyncIterator[Callable[[ServiceUrls], Appender]]:
     def make(urls: ServiceUrls) -> Appender:
         engine = create_engine(urls.worker, name="test")
         notifier = Notifier(engine)
-        made.append((Appender(engine, notifier), notifier, engine))
+        connection = partial(connect, urls.worker, name="test append")
+        made.append((Appender(engine, notifier, connection), notifier, engine))
         return made[-1][0]
 
     yield make

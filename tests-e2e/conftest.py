@@ -23,3 +23,9 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
             yield running
         finally:
             running.stop()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--soak` and `--seed`."""
+    parser.addoption("--soak", type=float, default=0.75, help="how many minutes of random faults")
+    parser.addoption("--seed", type=int, default=1, help="which random faults")

@@ -8,54 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 
 import pytest
 
+from harness.drill import Drill, Fault, nothing, rebuilt_alike, run
 from harness.installation import Installation, Instance
 from harness.ledger import Books
-from harness.load import Load
-from harness.polls import poll
-from harness.webhooks import Account
-from libs.contracts.accounts import PlatformName
 from libs.testing.serving import until
 
-DRAINED_SECONDS = 60.0
 STOPPED_SECONDS = 20.0
 # A webhook's own deadline is five seconds; a busy machine may take a little more.
 ANSWERED_SECONDS = 8.0
 ANALYTICS_PARTITIONS = 36  # six readers of a topic with six partitions
-PLATFORMS: tuple[PlatformName, ...] = ("instagram", "tiktok", "linkedin", "x")
-
-
-class Drill:
-    """An installation, a load on it, and its books."""
-
-    def __init__(self, installation: Installation, books: Books, load: Load) -> None:
-        self.installation = installation
-        self.books = books
-        self.load = load
-
-    def service(self, name: str) -> Instance:
-        return self.installation.instances[name]
-
-    async def all_applied(self) -> None:
-        """Wait until what is accepted so far is applied everywhere."""
-        logged = await self.books.logged(self.load.accounts)
-        await self.books.applied(self.load.accounts, logged, within=DRAINED_SECONDS)
-
-    @asynccontextmanager
-    async def second(self, name: str, role: str = "run") -> AsyncIterator[Instance]:
-        """One more process of the service while inside."""
-        instance = self.installation.another(name, role=role)
-        instance.start()
-        try:
-            if role != "relay":  # which serves nobody
-                await asyncio.to_thread(instance.wait_ready)
-            yield instance
-        finally:
-            await asyncio.to_thread(instance.process.stop)
 
 
 async def shared(first: Instance, second: Instance) -> None:
@@ -73,9 +37,6 @@ async def shared(first: Instance, second: Instance) -> None:
     await until(settled, timeout=60, what="the partitions shared")
 
 
-Fault = Callable[[Drill], Awaitable[None]]
-
-
 @pytest.fixture(scope="module")
 async def books(installation: Installation) -> Books:
     books = Books(installation)
@@ -86,29 +47,7 @@ async def books(installation: Installation) -> Books:
 @pytest.fixture
 async def drill(installation: Installation, books: Books) -> Drill:
     """Twenty new accounts and a load on them that does not run yet."""
-    accounts = [Account(platform) for platform in PLATFORMS for _ in range(5)]
-    await installation.connect(accounts)
-    await books.known(accounts)
-    return Drill(installation, books, Load(accounts, [installation.instances["ingestion"].url]))
-
-
-async def run(drill: Drill, fault: Fault) -> None:
-    """The fault in the middle of the load and of an import, then the balance of the books."""
-    load = drill.load
-    first_of_each = [load.accounts[0], *load.accounts[5::5]]
-    async with load.running():
-        await load.more(100)
-        polling = asyncio.create_task(asyncio.to_thread(poll, drill.installation, first_of_each))
-        await fault(drill)
-        over = time.monotonic()
-        await load.more(100)
-        polled = await polling
-    await load.insist()
-    await drill.books.balance(load, polled, within=DRAINED_SECONDS - (time.monotonic() - over))
-
-
-async def nothing(drill: Drill) -> None:
-    """Weather without a storm, to know that the books can balance."""
+    return await Drill.of(installation, books)
 
 
 async def postgres_is_killed(drill: Drill) -> None:
@@ -150,6 +89,7 @@ async def relay_is_killed_between_acknowledgement_and_cursor(drill: Drill) -> No
     async with drill.installation.holding("ingestion", "relay_cursors"):
         await until(lambda: drill.installation.waiting("ingestion"), what="the relay at its cursor")
         await asyncio.to_thread(ingestion.process.kill)
+        await drill.installation.end_waiting("ingestion")
     await asyncio.to_thread(ingestion.restart)
 
 
@@ -237,6 +177,24 @@ async def test_another_relay_takes_over_from_a_killed_one(drill: Drill) -> None:
     await run(drill, leader_is_killed)
 
 
+async def test_another_relay_takes_over_from_a_stopped_one_which_is_fenced(drill: Drill) -> None:
+    first = drill.service("ingestion")
+
+    async def leader_is_stopped(drill: Drill) -> None:
+        async with drill.second("ingestion", "api") as door, drill.second("ingestion", "relay"):
+            drill.load.targets[:] = [door.url]
+            first.process.pause()
+            try:
+                await drill.load.more(50)
+                await drill.all_applied()
+            finally:
+                first.process.resume()
+            await drill.load.more(50)
+            drill.load.targets[:] = [first.url]
+
+    await run(drill, leader_is_stopped)
+
+
 async def test_another_consumer_takes_over_from_a_stopped_one_which_is_fenced(
     drill: Drill,
 ) -> None:
@@ -280,14 +238,4 @@ async def test_a_consumer_stopped_inside_its_transaction_applies_nothing_twice(
 
 async def test_live_projections_equal_their_rebuild_from_nothing(drill: Drill) -> None:
     await run(drill, nothing)
-    for name in ("analytics", "audit"):
-        await asyncio.to_thread(drill.service(name).process.stop)
-        database = drill.installation.new_database(name, "_rebuilt")
-        rebuilding = drill.installation.another(name, database=database)
-        rebuilding.start()
-        try:
-            await asyncio.to_thread(rebuilding.wait_ready)
-            await drill.books.same(name, f"{name}_rebuilt", within=DRAINED_SECONDS)
-        finally:
-            await asyncio.to_thread(rebuilding.process.stop)
-            await asyncio.to_thread(drill.service(name).restart)
+    await rebuilt_alike(drill)

@@ -21,8 +21,10 @@ from libs.testing.servers import (
     ExistingPostgres,
     Postgres,
     PostgresServer,
+    kafka_dist,
 )
 from libs.testing.servers.apache import apache_broker, apache_cluster
+from libs.testing.servers.cluster import ApacheCluster
 from libs.testing.servers.process import guard
 
 
@@ -112,6 +114,24 @@ def own_broker() -> Iterator[Broker]:
         finally:
             # What it holds is thrown away, so nothing is gained by an orderly end.
             server.kill()
+
+
+@contextmanager
+def own_cluster() -> Iterator[ApacheCluster]:
+    """Three nodes of Apache Kafka for as long as the block runs, to be broken at will.
+
+    Fetches the jar files where that can be done, and skips the test where it cannot.
+    """
+    if kafka_dist.jars() is None and not kafka_dist.can_fetch():
+        pytest.skip("a cluster of Apache Kafka needs Java 17 and Maven")
+    kafka_dist.fetch()
+    with scratch_folder() as folder:
+        cluster = apache_cluster(folder)
+        cluster.start()
+        try:
+            yield cluster
+        finally:
+            cluster.kill()
 
 
 @contextmanager

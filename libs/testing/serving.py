@@ -35,16 +35,26 @@ async def serve(app: FastAPI) -> AsyncIterator[str]:
 
 @overload
 async def until(
-    condition: Callable[[], Coroutine[Any, Any, T]], *, timeout: float = ..., what: str = ...
+    condition: Callable[[], Coroutine[Any, Any, T]],
+    *,
+    timeout: float = ...,
+    every: float = ...,
+    what: str = ...,
 ) -> T: ...
 @overload
-async def until(condition: Callable[[], T], *, timeout: float = ..., what: str = ...) -> T: ...
 async def until(
-    condition: Callable[[], Any], *, timeout: float = 15, what: str = "the condition"
+    condition: Callable[[], T], *, timeout: float = ..., every: float = ..., what: str = ...
+) -> T: ...
+async def until(
+    condition: Callable[[], Any],
+    *,
+    timeout: float = 15,
+    every: float = 0.02,
+    what: str = "the condition",
 ) -> Any:
     """Wait until `condition()` (plain or async) is truthy and give its value.
 
-    Raises AssertionError when that takes longer than `timeout` seconds.
+    Asks again `every` so many seconds: less often where asking is dear. Raises AssertionError when that takes longer than `timeout` seconds.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -55,4 +65,4 @@ async def until(
             return value
         if time.monotonic() > deadline:
             raise AssertionError(f"{what} did not come true within {timeout} s (last: {value!r})")
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(every)

@@ -32,6 +32,7 @@ SERVICES = ("identity", "accounts", "ingestion", "analytics", "audit")
 # Of these only the relay is needed: nobody signs in.
 RELAYS = ("identity", "accounts")
 READY_SECONDS = 60.0
+_WAITING = "pid FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,9 @@ class Instance:
         self.process.start(self.argv, env=self.env, cwd=ROOT)
 
     def wait_ready(self) -> None:
-        """Wait until it serves."""
-        self.process.wait_ready(self._ready, READY_SECONDS)
+        """Wait until it serves; a relay by itself serves nobody and is not waited for."""
+        if self.argv[-1] != "relay":
+            self.process.wait_ready(self._ready, READY_SECONDS)
 
     def restart(self) -> None:
         """SIGKILL, start, wait until it serves."""
@@ -79,8 +81,18 @@ class Instance:
 class Installation:
     """The spine: ingestion, analytics, audit and the relays that feed them, on servers to break."""
 
-    def __init__(self, folder: Path, postgres: PostgresServer, broker: Broker) -> None:
-        """Start nothing; both servers run already. Blocks for the migrations."""
+    def __init__(
+        self,
+        folder: Path,
+        postgres: PostgresServer,
+        broker: Broker,
+        *,
+        replicas: Mapping[str, int] | None = None,
+    ) -> None:
+        """Start nothing; both servers run already. Blocks for the migrations.
+
+        `replicas` is how many processes a service has, where it is more than one.
+        """
         self.postgres = postgres
         self.broker = broker
         self._home = Home(folder / "home")
@@ -90,11 +102,16 @@ class Installation:
             name: f"http://127.0.0.1:{free_port()}" for name in ("gateway", "simulator", *SERVICES)
         }
         self._databases = {name: self.new_database(name) for name in SERVICES}
-        self.instances: dict[str, Instance] = {}
         self._extra: list[Instance] = []
+        self.fleet: dict[str, list[Instance]] = {}
+        """All lasting processes of each service."""
         for name in SERVICES:
             role = "relay" if name in RELAYS else "run"
-            self.instances[name] = self._instance(name, self._databases[name], role=role)
+            first = self._instance(name, self._databases[name], role=role)
+            more = (replicas or {}).get(name, 1) - 1
+            self.fleet[name] = [first, *(self.another(name, role=role) for _ in range(more))]
+        self.instances = {name: processes[0] for name, processes in self.fleet.items()}
+        """The first process of each service."""
 
     @property
     def service_secret(self) -> str:
@@ -103,11 +120,11 @@ class Installation:
 
     def start(self) -> None:
         """Start all services and wait until they serve."""
-        for instance in self.instances.values():
+        processes = [one for fleet in self.fleet.values() for one in fleet]
+        for instance in processes:
             instance.start()
-        for name, instance in self.instances.items():
-            if name not in RELAYS:  # which serve nobody
-                instance.wait_ready()
+        for instance in processes:
+            instance.wait_ready()
 
     def stop(self) -> None:
         """SIGKILL everything: nothing of it is kept."""
@@ -151,13 +168,15 @@ class Installation:
     async def waiting(self, database: str) -> int:
         """How many sessions of the database wait for a lock."""
         async with await self.open("postgres") as connection:
-            found = await connection.execute(
-                "SELECT count(*) AS sessions FROM pg_stat_activity"
-                " WHERE datname = %s AND wait_event_type = 'Lock'",
-                [database],
+            found = await connection.execute(f"SELECT {_WAITING}".encode(), [database])
+            return len(await found.fetchall())
+
+    async def end_waiting(self, database: str) -> None:
+        """End those sessions; a session whose client is gone would still do what it waits for."""
+        async with await self.open("postgres") as connection:
+            await connection.execute(
+                f"SELECT pg_terminate_backend(pid), {_WAITING}".encode(), [database]
             )
-            [row] = await found.fetchall()
-            return int(row.sessions)
 
     async def connect(self, accounts: Sequence[Account]) -> None:
         """Make accounts known through the log of the accounts service, and to ingestion."""
@@ -193,6 +212,7 @@ class Installation:
             f"{prefix}_DATABASE_URL": database.app,
             f"{prefix}_WORKER_DATABASE_URL": database.worker,
             f"{prefix}_PORT": url.rpartition(":")[2],
+            "KAFKA_REPLICATION": str(self.broker.replication),
             "KAFKA_FETCH_WAIT_MS": "100",
             "KAFKA_SESSION_TIMEOUT_MS": str(1000 * self.session_seconds),
         }

@@ -40,6 +40,7 @@ CREATE TABLE ledger (
   n bigint GENERATED ALWAYS AS IDENTITY, book text NOT NULL, account uuid NOT NULL,
   key text NOT NULL
 );
+CREATE INDEX ON ledger (account, book);
 CREATE FUNCTION write_down() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE written jsonb := to_jsonb(NEW);
 BEGIN
@@ -93,6 +94,13 @@ class Books:
         """The rows of ingestion's log about these accounts, in its order."""
         return await self.rows("ingestion", _LOGGED, [account.id for account in accounts])
 
+    async def relayed(self) -> tuple[int, int]:
+        """The place in ingestion's log up to which all is on the topic."""
+        [row] = await self.rows(
+            "ingestion", "SELECT xid, position FROM relay_cursors WHERE relay = 'ingestion'"
+        )
+        return row.xid, row.position
+
     async def written(self, database: str, accounts: Sequence[Account]) -> dict[str, list[Any]]:
         """The ledger's lines about these accounts, by table, in the order of their writing."""
         lines = await self.rows(
@@ -137,20 +145,21 @@ class Books:
         async def alike() -> bool:
             return await self._models(database) == await self._models(other)
 
-        await until(alike, timeout=within, what=f"{other} the same as {database}")
+        await until(alike, timeout=within, every=0.5, what=f"{other} the same as {database}")
         models = await self._models(database)
-        assert all(models.values()), "an empty read model proves nothing"
+        assert all(count for count, _ in models.values()), "an empty read model proves nothing"
 
-    async def _models(self, database: str) -> dict[str, list[str]]:
-        return {
-            table: [
-                row.content
-                for row in await self.rows(
-                    database, f"SELECT to_jsonb(t)::text AS content FROM {table} t ORDER BY 1"
-                )
-            ]
-            for table in REBUILT[database.removesuffix("_rebuilt")]
-        }
+    async def _models(self, database: str) -> dict[str, tuple[int, int]]:
+        """Of each read model, how many rows it holds and a sum of their hashes."""
+        models: dict[str, tuple[int, int]] = {}
+        for table in REBUILT[database.removesuffix("_rebuilt")]:
+            [row] = await self.rows(
+                database,
+                "SELECT count(*) AS rows, sum(hashtextextended(to_jsonb(t)::text, 0)) AS hashes"
+                f" FROM {table} t",
+            )
+            models[table] = (row.rows, row.hashes)
+        return models
 
     async def _applied_once(
         self,
@@ -161,16 +170,20 @@ class Books:
         within: float,
     ) -> None:
         wanted = {str(row.id) for row in rows}
-
-        async def lines() -> list[Any]:
-            written = await self.written(database, accounts)
-            return [line for line in written[table] if line.key in wanted]
+        ids = [account.id for account in accounts]
 
         async def complete() -> bool:
-            return {line.key for line in await lines()} == wanted
+            [found] = await self.rows(
+                database,
+                "SELECT count(DISTINCT key) AS keys FROM ledger"
+                " WHERE account = ANY(%s) AND book = %s AND key = ANY(%s)",
+                *(ids, table, list(wanted)),
+            )
+            return bool(found.keys == len(wanted))
 
-        await until(complete, timeout=within, what=f"{table} up to date")
-        found = await lines()
+        await until(complete, timeout=within, every=0.2, what=f"{table} up to date")
+        written = await self.written(database, accounts)
+        found = [line for line in written[table] if line.key in wanted]
         _agree(Counter(line.key for line in found), Counter(wanted), f"rows of {table}")
         for account in accounts:
             expected = [str(row.id) for row in rows if row.account == account.id]

@@ -38,7 +38,8 @@ class Load:
     """Posts webhooks of `accounts` to `targets`, `rate` a second; those of one account in turn.
 
     An account's next webhook leaves only when the one before it is answered, so the order of
-    what was accepted is known.
+    what was accepted is known. One that gets no answer goes to the next target, as through a load
+    balancer; `lost` are those for which that did not help.
     """
 
     accounts: Sequence[Account]
@@ -47,6 +48,7 @@ class Load:
     attempts: list[Attempt] = field(default_factory=list)
     # Each account's marks in the order of their acceptance, those of repeats at the end left out.
     accepted: dict[Account, list[str]] = field(default_factory=dict)
+    lost: list[Attempt] = field(default_factory=list)
     _owed: list[Webhook] = field(default_factory=list)
 
     @asynccontextmanager
@@ -87,7 +89,7 @@ class Load:
         async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
             while self._owed:
                 owed, self._owed = self._owed, []
-                answers = [await self._post(http, each, self.targets[0]) for each in owed]
+                answers = [await self._deliver(http, each, turn) for turn, each in enumerate(owed)]
                 if any(outcome != "ok" for outcome in answers):
                     assert time.monotonic() < deadline, f"refused for {timeout} s: {self.counted}"
                     await asyncio.sleep(0.2)
@@ -126,15 +128,26 @@ class Load:
             due = max(due + pause, time.monotonic())
             each = webhook(account)
             sent += 1
-            target = self.targets[(number + sent) % len(self.targets)]
             copies = 2 if sent % _TWICE == 0 else 1
             outcomes = await asyncio.gather(
-                *(self._post(http, each, target) for _ in range(copies))
+                *(self._deliver(http, each, number + sent) for _ in range(copies))
             )
             if "ok" in outcomes:
                 self.accepted.setdefault(account, []).extend(each.marks)
 
-    async def _post(self, http: httpx.AsyncClient, each: Webhook, target: str) -> Outcome:
+    async def _deliver(self, http: httpx.AsyncClient, each: Webhook, turn: int) -> Outcome:
+        start = turn % len(self.targets)
+        for target in self.targets[start:] + self.targets[:start]:
+            attempt = await self._post(http, each, target)
+            self.attempts.append(attempt)
+            if attempt.status is not None:
+                break
+        if attempt.outcome != "ok":
+            self.lost.append(attempt)
+            self._owed.append(each)
+        return attempt.outcome
+
+    async def _post(self, http: httpx.AsyncClient, each: Webhook, target: str) -> Attempt:
         began = time.monotonic()
         status: int | None = None
         outcome: Outcome = "failed"
@@ -150,7 +163,4 @@ class Load:
             pass  # it never left
         except httpx.TransportError:
             outcome = "indeterminate"
-        self.attempts.append(Attempt(each, began, time.monotonic() - began, status, outcome))
-        if outcome != "ok":
-            self._owed.append(each)
-        return outcome
+        return Attempt(each, began, time.monotonic() - began, status, outcome)

@@ -20,6 +20,7 @@ from libs.eventlog.relay.horizon import observe_horizon, refuse_the_future
 from libs.eventlog.relay.metrics import BATCHES, LEADING, REFED, RELAYED
 from libs.eventlog.relay.position import Deposed, Position
 from libs.eventlog.relay.reading import Batch, LogReader, set_aside
+from libs.eventlog.restored import refuse_topic_ahead
 from libs.eventlog.source import Row, Source
 from libs.messaging.cluster import Cluster
 from libs.messaging.config import BrokerConfig
@@ -54,7 +55,7 @@ class Relay:
     async def run(self, stop: asyncio.Event) -> None:
         """Relay until `stop` is set. Broken connections are mended with growing pauses.
 
-        Raises FutureTransactions, which no waiting mends.
+        Raises FutureTransactions and TopicAhead, which no waiting mends.
         """
         failures = 0
         while not stop.is_set():
@@ -119,6 +120,14 @@ class Relay:
             await self._connect() as reading,
         ):
             position = await self._check_broker(connection, cluster, position)
+            await refuse_topic_ahead(
+                connection,
+                self._broker,
+                table=self.source.table,
+                topic=self.source.topic,
+                cursor=position.cursor,
+                ends=position.ends,
+            )
             checked = time.monotonic()
             partition_of = await producer.partitioner(self.source.topic)
             reader = LogReader(self.source, reading, partition_of)

@@ -18,6 +18,7 @@ import uvloop
 from fastapi import FastAPI
 
 from libs.chassis import logging, migrate
+from libs.chassis.memory import settle_collector
 from libs.chassis.settings import ServiceSettings
 from libs.eventlog.relay import Relay
 from libs.projections.runner import Runner
@@ -75,6 +76,7 @@ def _migrate(name: str, build: Callable[[], Service]) -> None:
 async def _serve(build: Callable[[], Service], role: str) -> None:
     service = build()
     logging.configure(service.name, service.settings.log_level)
+    settle_collector()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

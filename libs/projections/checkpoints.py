@@ -34,13 +34,13 @@ _CREATE = text(
     "INSERT INTO checkpoints (reader, topic, partition, next_offset, xid, position)"
     " VALUES (:reader, :topic, :partition, 0, 0, 0) ON CONFLICT DO NOTHING"
 )
-_MOVE = text(
-    "UPDATE checkpoints SET next_offset = :next_offset, xid = :xid, position = :position,"
-    " updated_at = now()"
-    " WHERE reader = :reader AND topic = :topic AND partition = :partition"
-    " AND next_offset = :old_offset AND xid = :old_xid AND position = :old_position"
-    " AND stopped_reason IS NULL"
-)
+_MOVE = """
+UPDATE checkpoints SET next_offset = %(next_offset)s, xid = %(xid)s, position = %(position)s,
+  updated_at = now()
+WHERE reader = %(reader)s AND topic = %(topic)s AND partition = %(partition)s
+  AND next_offset = %(old_offset)s AND xid = %(old_xid)s AND position = %(old_position)s
+  AND stopped_reason IS NULL
+"""
 _STOP = text(
     "UPDATE checkpoints SET stopped_reason = :reason, updated_at = now()"
     " WHERE reader = :reader AND topic = :topic AND partition = :partition"
@@ -67,7 +67,7 @@ async def move(
     new: Checkpoint,
 ) -> None:
     """Compare-and-set from `old` to `new`, in the transaction of the rows. Raises Fenced."""
-    moved = await connection.execute(
+    moved = await connection.exec_driver_sql(
         _MOVE,
         {
             "reader": reader,

@@ -30,6 +30,11 @@ class PoisonMeter:
 
     def check(self, outcomes: Sequence[tuple[int, bool]]) -> None:
         """Outcomes are (offset, is it poison). Raises LimitReached at the first one too many."""
+        if not any(poison for _, poison in outcomes):
+            window = self._window.copy()
+            window.extend(False for _ in outcomes)
+            self._pending = (0 if outcomes else self._run, window)
+            return
         run, window, dead = self._run, self._window.copy(), sum(self._window)
         last: int | None = None
         for offset, poison in outcomes:

@@ -9,49 +9,40 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
-from prometheus_client import Counter, Gauge, Histogram
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.messaging.config import BrokerConfig
 from libs.messaging.topics import ensure_topics
-from libs.projections import batch, checkpoints
-from libs.projections.batch import LimitReached, Record
-from libs.projections.checkpoints import Checkpoint, Fenced
-from libs.projections.limits import Limits, PoisonMeter
+from libs.projections import metrics
+from libs.projections.checkpoints import Checkpoint
+from libs.projections.limits import Limits
+from libs.projections.partitions import Partitions, Retry
 from libs.projections.reader import Reader
+from libs.projections.sift import Sifted, sift
+from libs.projections.watchdog import Stalled, Watchdog
 
 log = structlog.get_logger(__name__)
 
 MAX_RECORDS = 1_000
 HINT_SECONDS = 5.0
 REBALANCE_MS = 15_000
+# So many messages are sifted before the batch under way gets its turn.
+_AT_ONCE = 32
 _BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0)
 
-APPLIED = Counter("rookery_reader_events_total", "Events applied", ["reader"])
-DUPLICATES = Counter("rookery_reader_duplicates_total", "Repeats passed over", ["reader"])
-DEAD = Counter("rookery_reader_dead_letters_total", "Messages set aside", ["reader"])
-RETRIES = Counter("rookery_reader_retries_total", "Batches tried again", ["reader"])
-REWINDS = Counter(
-    "rookery_reader_rewinds_total", "Partitions read again from the start", ["reader"]
-)
-STOPPED = Gauge("rookery_reader_stopped_partitions", "Partitions stopped by poison", ["reader"])
-PARTITIONS = Gauge("rookery_reader_partitions", "Partitions this instance holds", ["reader"])
-LAG = Gauge("rookery_reader_lag_messages", "Messages behind the end", ["reader", "partition"])
-BATCHES = Histogram(
-    "rookery_reader_batch_size", "Messages per batch", ["reader"], buckets=(1, 10, 100, 500, 1000)
-)
 
+@dataclass(frozen=True)
+class _Taking:
+    """A batch on its way into the database: its partition's place once it is there."""
 
-class Stalled(Exception):
-    """No progress while the topic holds more: the consumer is made anew."""
-
-
-class _Retry(Exception):
-    """The database is not there (yet); the batch will be fetched again."""
+    place: TopicPartition
+    sifted: Sifted
+    task: asyncio.Task[None]
 
 
 class Runner:
@@ -59,6 +50,9 @@ class Runner:
 
     Several instances may run at once: Kafka spreads the partitions, and the compare-and-set of
     the checkpoint keeps out one that still believes it holds a partition it lost.
+
+    While PostgreSQL works on a batch the next one is fetched and sifted, on the word that the
+    first will succeed; where it does not, the next one is thrown away and fetched again.
     """
 
     def __init__(
@@ -71,18 +65,17 @@ class Runner:
         stall_seconds: float = 60.0,
     ) -> None:
         self.reader = reader
-        self._engine = engine
         self._broker = broker
-        self._limits = limits or Limits()
         self._stall = stall_seconds
-        self._places: dict[TopicPartition, Checkpoint] = {}
-        self._meters: dict[TopicPartition, PoisonMeter] = {}
-        self._rewound: set[TopicPartition] = set()
-        self._working = asyncio.Lock()
-        self._progress = 0.0
-        # Since when this instance waits to be let into the group; None while it is a member, be
-        # it one without a partition.
-        self._outside_since: float | None = None
+        self._watchdog = Watchdog(reader.name, stall_seconds)
+        self._partitions = Partitions(
+            reader,
+            engine=engine,
+            prefix=broker.prefix,
+            limits=limits or Limits(),
+            watchdog=self._watchdog,
+        )
+        self._taking: _Taking | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read until `stop` is set; a broken broker or database is waited for, in order."""
@@ -113,244 +106,107 @@ class Runner:
             heartbeat_interval_ms=self._broker.session_timeout_ms // 3,
             metadata_max_age_ms=30_000,
         )
-        self._places.clear()
-        self._outside_since = time.monotonic()
+        self._partitions.forget_all()
+        self._watchdog.outside()
         consumer.subscribe(topics, listener=_Listener(self))
         try:
             async with asyncio.timeout(30):
                 await consumer.start()
             await self._read(consumer, stop)
         finally:
+            await self._abandon()
             with contextlib.suppress(KafkaError, TimeoutError, OSError):
                 await asyncio.wait_for(consumer.stop(), 5)
 
     async def _read(self, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:
         backoff = 0
-        hinted = watched = self._progress = time.monotonic()
+        self._watchdog.progress()
+        hinted = watched = time.monotonic()
         while not stop.is_set():
             try:
-                await self._find_places(consumer)
-                async with asyncio.timeout(self._stall):
-                    fetched = await consumer.getmany(
-                        timeout_ms=self._broker.fetch_wait_ms, max_records=MAX_RECORDS
-                    )
-                for place, records in fetched.items():
-                    async with self._working:
-                        await self._take(consumer, place, records)
+                await self._partitions.find(consumer)
+                await self._fetch_and_take(consumer)
                 backoff = 0
-            except _Retry as retry:
-                RETRIES.labels(self.reader.name).inc()
+            except Retry as retry:
+                metrics.RETRIES.labels(self.reader.name).inc()
                 log.warning(
                     "database not there, waiting", reader=self.reader.name, error=str(retry)
                 )
-                self._places.clear()  # found and sought again, so nothing fetched is skipped
+                self._partitions.forget_all()
                 await _pause(stop, _BACKOFF[min(backoff, len(_BACKOFF) - 1)])
                 backoff += 1
-                self._progress = time.monotonic()
+                self._watchdog.progress()
             now = time.monotonic()
             if now - hinted > HINT_SECONDS:
                 hinted = now
                 await self._hint(consumer)
-                await self._look_at_stopped()
+                await self._partitions.look_at_stopped()
             if now - watched > self._stall / 4:
                 watched = now
-                await self._watch(consumer)
-
-    async def _find_places(self, consumer: AIOKafkaConsumer) -> None:
-        """Load and seek to the checkpoint of every partition newly ours."""
-        for place in sorted(consumer.assignment() - self._places.keys()):
-            async with self._working:
-                try:
-                    async with self._engine.begin() as connection:
-                        checkpoint = await checkpoints.load(
-                            connection, self.reader.name, self._topic(place), place.partition
-                        )
-                except Exception as error:
-                    if batch.is_passing(error):
-                        raise _Retry(type(error).__name__) from error
-                    raise
-                if place not in consumer.assignment():
-                    continue
-                if checkpoint.stopped_reason is not None:
-                    consumer.pause(place)
-                else:
-                    consumer.resume(place)
-                    consumer.seek(place, checkpoint.next_offset)
-                self._places[place] = checkpoint
-                self._meters.setdefault(place, PoisonMeter(self._limits))
-                self._rewound.discard(place)
-
-    async def _take(
-        self, consumer: AIOKafkaConsumer, place: TopicPartition, records: list[Record]
-    ) -> None:
-        old = self._places.get(place)
-        if old is None or old.stopped_reason is not None or not records:
-            return  # lost while we fetched; whoever has it now reads them
-        sifted = batch.sift(self.reader, old, records, past_holes=place in self._rewound)
-        key = (self._topic(place), place.partition)
-        try:
-            letters = await batch.commit(
-                self._engine,
-                self.reader,
-                old,
-                sifted,
-                place=key,
-                allow=self._meters[place].check,
-            )
-        except LimitReached as limit:
-            await self._stop_partition(consumer, place, records, limit.upto)
-            return
-        except Fenced:
-            log.warning("fenced", reader=self.reader.name, partition=str(place))
-            self._places.pop(place, None)
-            return
-        except Exception as error:
-            if batch.is_passing(error):
-                raise _Retry(type(error).__name__) from error
-            raise
-        self._meters[place].accept()
-        self._places[place] = sifted.checkpoint
-        self._count(sifted, len(letters), len(records))
-        for letter in letters:
-            log.error(
-                "dead letter",
-                reader=self.reader.name,
-                partition=str(place),
-                offset=letter.offset,
-                event_id=letter.event_id and str(letter.event_id),
-                reason=letter.error,
-            )
-        if sifted.checkpoint.cursor > old.cursor:
-            self._rewound.discard(place)
-        if sifted.hole_at is not None:
-            await self._rewind(consumer, place, sifted.hole_at)
-
-    async def _rewind(self, consumer: AIOKafkaConsumer, place: TopicPartition, offset: int) -> None:
-        """What stands before the hole may stand at the beginning: the topic was fed again."""
-        if place in self._rewound:
-            return
-        log.warning(
-            "hole in the topic, reading again from its start", partition=str(place), offset=offset
-        )
-        REWINDS.labels(self.reader.name).inc()
-        self._rewound.add(place)
-        await consumer.seek_to_beginning(place)
-
-    async def _stop_partition(
-        self,
-        consumer: AIOKafkaConsumer,
-        place: TopicPartition,
-        records: list[Record],
-        upto: int | None,
-    ) -> None:
-        """Take in what is allowed, then stop and say so; nothing beyond is dropped."""
-        old = self._places[place]
-        key = (self._topic(place), place.partition)
-        if upto is not None:
-            allowed = [record for record in records if record.offset <= upto]
-            sifted = batch.sift(self.reader, old, allowed)
-            try:
-                await batch.commit(
-                    self._engine,
-                    self.reader,
-                    old,
-                    sifted,
-                    place=key,
-                    allow=self._meters[place].check,
+                await self._watchdog.look(
+                    consumer, self._partitions.places, self._partitions.rewound
                 )
-            except Exception as error:
-                if batch.is_passing(error):
-                    raise _Retry(type(error).__name__) from error
-                raise
-            old = sifted.checkpoint
-        reason = (
-            f"more than {self._limits.consecutive} dead letters in a row or"
-            f" {self._limits.share:.0%} of the last {self._limits.window}"
-        )
-        async with self._engine.begin() as connection:
-            await checkpoints.stop(connection, self.reader.name, *key, reason)
-        consumer.pause(place)
-        self._places[place] = Checkpoint(old.next_offset, old.cursor, reason)
-        self._meters[place] = PoisonMeter(self._limits)
-        log.error("partition stopped", reader=self.reader.name, partition=str(place), reason=reason)
-        self._show_stopped()
+        with contextlib.suppress(Retry):
+            await self._taken()
 
-    async def _look_at_stopped(self) -> None:
-        """Read on where an operator has released a partition."""
-        for place, checkpoint in list(self._places.items()):
-            if checkpoint.stopped_reason is None:
-                continue
-            with contextlib.suppress(Exception):
-                async with self._engine.begin() as connection:
-                    found = await checkpoints.load(
-                        connection, self.reader.name, self._topic(place), place.partition
-                    )
-                if found.stopped_reason is None:
-                    self._places.pop(place, None)
-        self._show_stopped()
+    async def _fetch_and_take(self, consumer: AIOKafkaConsumer) -> None:
+        """Begin to take in what there is, or finish what was begun if there is nothing more."""
+        wait_ms = 0 if self._taking else self._broker.fetch_wait_ms
+        async with asyncio.timeout(self._stall):
+            fetched = await consumer.getmany(timeout_ms=wait_ms, max_records=MAX_RECORDS)
+        if not fetched:
+            await self._taken()
+        for place, records in fetched.items():
+            old = self._place_to_be(place)
+            if old is None or old.stopped_reason is not None:
+                continue  # lost while we fetched; whoever has it now reads them
+            sifted = Sifted(old, past_holes=place in self._partitions.rewound)
+            for first in range(0, len(records), _AT_ONCE):
+                sift(self.reader, sifted, records[first : first + _AT_ONCE])
+                await asyncio.sleep(0)
+            await self._taken()
+            task = asyncio.create_task(self._partitions.take(consumer, place, old, sifted, records))
+            self._taking = _Taking(place, sifted, task)
 
-    async def _watch(self, consumer: AIOKafkaConsumer) -> None:
-        """Ask the broker itself whether there is more than we have been given."""
-        reading = [
-            place
-            for place, checkpoint in self._places.items()
-            if checkpoint.stopped_reason is None and place in consumer.assignment()
-        ]
-        if self._outside_since is not None:
-            if time.monotonic() - self._outside_since > self._stall / 2:
-                raise Stalled
-            return
-        if not reading:
-            return
-        async with asyncio.timeout(self._stall / 2):
-            ends = await consumer.end_offsets(reading)
-        behind = False
-        for place, end in ends.items():
-            lag = max(0, end - self._places[place].next_offset) if place in self._places else 0
-            LAG.labels(self.reader.name, f"{place.topic}-{place.partition}").set(lag)
-            behind = behind or (lag > 0 and place not in self._rewound)
-        if not behind:
-            self._progress = time.monotonic()
-        elif time.monotonic() - self._progress > self._stall:
-            raise Stalled
+    def _place_to_be(self, place: TopicPartition) -> Checkpoint | None:
+        if self._taking is not None and self._taking.place == place:
+            return self._taking.sifted.checkpoint
+        return self._partitions.places.get(place)
+
+    async def _taken(self) -> None:
+        """Wait for the batch under way. Raises what it raised."""
+        taking, self._taking = self._taking, None
+        if taking is not None:
+            await taking.task
+
+    async def _abandon(self) -> None:
+        """Let the batch under way end, or break it off: its outcome is found in the database."""
+        taking, self._taking = self._taking, None
+        if taking is not None:
+            await asyncio.wait({taking.task}, timeout=5)
+            taking.task.cancel()
+            await asyncio.gather(taking.task, return_exceptions=True)
 
     async def _hint(self, consumer: AIOKafkaConsumer) -> None:
         offsets = {
             place: checkpoint.next_offset
-            for place, checkpoint in self._places.items()
+            for place, checkpoint in self._partitions.places.items()
             if place in consumer.assignment()
         }
         if offsets:
             with contextlib.suppress(KafkaError, TimeoutError):
                 await asyncio.wait_for(consumer.commit(offsets), 5)
 
-    def _count(self, sifted: batch.Sifted, dead: int, records: int) -> None:
-        self._progress = time.monotonic()
-        name = self.reader.name
-        BATCHES.labels(name).observe(records)
-        APPLIED.labels(name).inc(max(0, len(sifted.events) + len(sifted.poison) - dead))
-        DUPLICATES.labels(name).inc(sifted.duplicates)
-        DEAD.labels(name).inc(dead)
-
-    def _show_stopped(self) -> None:
-        stopped = sum(1 for place in self._places.values() if place.stopped_reason is not None)
-        STOPPED.labels(self.reader.name).set(stopped)
-
-    def _topic(self, place: TopicPartition) -> str:
-        return str(place.topic).removeprefix(self._broker.prefix)
-
     async def revoked(self, places: Iterable[TopicPartition]) -> None:
         """Wait for the batch under way and forget the partitions."""
-        self._outside_since = time.monotonic()
-        PARTITIONS.labels(self.reader.name).set(0)
-        async with self._working:
-            for place in places:
-                self._places.pop(place, None)
+        self._watchdog.outside()
+        metrics.PARTITIONS.labels(self.reader.name).set(0)
+        await self._partitions.forget(places)
 
     def assigned(self, places: Collection[TopicPartition]) -> None:
         """Say so; the partitions themselves are found in the assignment."""
-        self._outside_since = None
-        PARTITIONS.labels(self.reader.name).set(len(places))
+        self._watchdog.inside()
+        metrics.PARTITIONS.labels(self.reader.name).set(len(places))
         log.info("partitions assigned", reader=self.reader.name, count=len(places))
 
 

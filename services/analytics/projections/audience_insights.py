@@ -48,7 +48,8 @@ def _place(item: Received[AudienceObserved]) -> tuple[datetime, Cursor]:
 def _json(values: Sequence[Value] | None) -> str | None:
     if values is None:
         return None
-    return orjson.dumps([value.model_dump() for value in values]).decode()
+    # The parts are flat, so their fields are all there is to them.
+    return orjson.dumps([vars(value) for value in values]).decode()
 
 
 async def apply(connection: AsyncConnection, batch: Sequence[Received[Event]]) -> None:
@@ -58,9 +59,9 @@ async def apply(connection: AsyncConnection, batch: Sequence[Received[Event]]) -
     platform cannot describe is NULL; an empty list is its word that there is nobody.
     """
     await refuse_forged(connection, batch)
-    newest: dict[tuple[UUID, date], Received[AudienceObserved]] = {}
+    newest: dict[tuple[int, date], Received[AudienceObserved]] = {}
     for item in only(batch, AudienceObserved):
-        key = (item.event.account_id, item.event.snapshot_date)
+        key = (item.event.account_id.int, item.event.snapshot_date)
         if key not in newest or _place(newest[key]) <= _place(item):
             newest[key] = item
     items = list(newest.values())

@@ -48,11 +48,12 @@ ON CONFLICT (id, "timestamp") DO UPDATE SET
 # hours, or a sum that fell (a post was deleted), leaves them unknown. A snapshot that arrives late
 # may be the day before of others already here, so those are worked out again: the rows depend
 # only on which snapshots there are, not on the order they came in.
-_FROM_TOTALS = """
+NEW_TOTALS = "unnest(%(accounts)b::uuid[], %(times)b::timestamptz[]) AS new (account, at)"
+FROM_TOTALS = f"""
 WITH touched AS (
   SELECT DISTINCT m.id, m.social_account_id, m."timestamp", m.impressions_total,
     m.engagement_total
-  FROM unnest(%(accounts)b::uuid[], %(times)b::timestamptz[]) AS new (account, at)
+  FROM {NEW_TOTALS}
   JOIN metrics_snapshots m ON m.social_account_id = new.account
     AND (m."timestamp" = new.at
          OR m."timestamp" BETWEEN new.at + interval '12 hours' AND new.at + interval '36 hours')
@@ -117,7 +118,7 @@ async def apply(connection: AsyncConnection, batch: Sequence[Received[Event]]) -
     ]
     if summed:
         await connection.exec_driver_sql(
-            _FROM_TOTALS,
+            FROM_TOTALS,
             {
                 "accounts": [event.account_id for event in summed],
                 "times": [event.occurred_at for event in summed],

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.contracts.event import Event
 from libs.contracts.ingestion import PlatformEvent
 from libs.projections.reader import Poisoned, Received
-from services.analytics.projections.accounts import FORGED, known
+from services.analytics.projections.accounts import FORGED
 
 E = TypeVar("E", bound=PlatformEvent)
 
@@ -20,6 +20,15 @@ def only(batch: Sequence[Received[Event]], *kinds: type[E]) -> list[Received[E]]
     return [cast("Received[E]", item) for item in batch if isinstance(item.event, kinds)]
 
 
+# Those that our copy of the accounts says are another workspace's.
+_STRANGE = """
+SELECT account, workspace
+FROM unnest(%(accounts)b::uuid[], %(workspaces)b::uuid[]) AS said (account, workspace)
+JOIN accounts ON accounts.id = said.account
+WHERE accounts.workspace_id <> said.workspace
+"""
+
+
 async def refuse_forged(connection: AsyncConnection, batch: Sequence[Received[Event]]) -> None:
     """Raise Poisoned for events whose workspace is not their account's.
 
@@ -27,12 +36,24 @@ async def refuse_forged(connection: AsyncConnection, batch: Sequence[Received[Ev
     cannot be checked: its rows stay invisible until it is, and are then its workspace's.
     """
     items = only(batch, PlatformEvent)
-    accounts = await known(connection, {item.event.account_id for item in items})
+    # By number, which hashes and compares many times faster than a UUID does.
+    said = {(item.event.account_id.int, item.event.workspace_id.int): item.event for item in items}
+    found = await connection.exec_driver_sql(
+        _STRANGE,
+        {
+            "accounts": [event.account_id for event in said.values()],
+            "workspaces": [event.workspace_id for event in said.values()],
+        },
+    )
+    strange = {(account.int, workspace.int) for account, workspace in found}
     forged = []
     for item in items:
-        account = accounts.get(item.event.account_id)
-        owner = account.workspace_id if account else item.event.workspace_id
-        if not owner == item.event.workspace_id == item.envelope.workspace_id:
+        event, workspace = item.event, item.envelope.workspace_id
+        if (
+            workspace is None
+            or workspace.int != event.workspace_id.int
+            or (strange and (event.account_id.int, workspace.int) in strange)
+        ):
             forged.append(item.envelope.id)
     if forged:
         raise Poisoned(dict.fromkeys(forged, FORGED))

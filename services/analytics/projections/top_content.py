@@ -84,9 +84,9 @@ async def apply(connection: AsyncConnection, batch: Sequence[Received[Event]]) -
     whichever comes first.
     """
     await refuse_forged(connection, batch)
-    newest: dict[tuple[UUID, str], Received[PostMetricsObserved]] = {}
+    newest: dict[tuple[int, str], Received[PostMetricsObserved]] = {}
     for item in only(batch, PostMetricsObserved):
-        key = (item.event.account_id, item.event.platform_post_id)
+        key = (item.event.account_id.int, item.event.platform_post_id)
         if key not in newest or _place(newest[key]) <= _place(item):
             newest[key] = item
     if newest:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Iterable
 from types import TracebackType
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.errors import KafkaTimeoutError
 
+from libs.messaging.closing import close
 from libs.messaging.config import BrokerConfig
 
 
@@ -55,10 +55,8 @@ class Cluster:
         await self._close()
 
     async def _close(self) -> None:
-        with contextlib.suppress(KafkaError, TimeoutError, OSError):
-            await asyncio.wait_for(self._consumer.stop(), 2)
-        with contextlib.suppress(KafkaError, TimeoutError, OSError):
-            await asyncio.wait_for(self._admin.close(), 2)
+        await close(self._consumer.stop(), 2)
+        await close(self._admin.close(), 2)
 
     async def cluster_id(self) -> str | None:
         """The cluster's own name; another one means another, or an emptied, broker."""

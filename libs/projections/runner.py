@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from libs.messaging.closing import close
 from libs.messaging.config import BrokerConfig
 from libs.messaging.topics import ensure_topics
 from libs.projections import metrics
@@ -24,6 +25,7 @@ from libs.projections.limits import Limits
 from libs.projections.partitions import Partitions, Retry
 from libs.projections.reader import Reader
 from libs.projections.sift import Sifted, sift
+from libs.projections.traced import trace_batch
 from libs.projections.watchdog import Stalled, Watchdog
 
 log = structlog.get_logger(__name__)
@@ -86,6 +88,8 @@ class Runner:
                 await self._session(stop)
             except (KafkaError, OSError, TimeoutError, Stalled) as error:
                 failures = 0 if time.monotonic() - started > 10 else failures + 1
+                metrics.INTERRUPTIONS.labels(self.reader.name).inc()
+                metrics.LAST_ERROR.labels(self.reader.name).set_to_current_time()
                 log.warning("reader interrupted", reader=self.reader.name, error=repr(error)[:200])
                 await _pause(stop, _BACKOFF[min(failures, len(_BACKOFF)) - 1])
 
@@ -115,8 +119,7 @@ class Runner:
             await self._read(consumer, stop)
         finally:
             await self._abandon()
-            with contextlib.suppress(KafkaError, TimeoutError, OSError):
-                await asyncio.wait_for(consumer.stop(), 5)
+            await close(consumer.stop(), 5)
 
     async def _read(self, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:
         backoff = 0
@@ -129,6 +132,7 @@ class Runner:
                 backoff = 0
             except Retry as retry:
                 metrics.RETRIES.labels(self.reader.name).inc()
+                metrics.LAST_ERROR.labels(self.reader.name).set_to_current_time()
                 log.warning(
                     "database not there, waiting", reader=self.reader.name, error=str(retry)
                 )
@@ -207,6 +211,7 @@ class Runner:
         """Say so; the partitions themselves are found in the assignment."""
         self._watchdog.inside()
         metrics.PARTITIONS.labels(self.reader.name).set(len(places))
+        metrics.LAST_PROGRESS.labels(self.reader.name).set_to_current_time()
         log.info("partitions assigned", reader=self.reader.name, count=len(places))
 
 

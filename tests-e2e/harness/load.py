@@ -137,7 +137,9 @@ class Load:
 
     async def _deliver(self, http: httpx.AsyncClient, each: Webhook, turn: int) -> Outcome:
         start = turn % len(self.targets)
-        for target in self.targets[start:] + self.targets[:start]:
+        others = self.targets[start + 1 :] + self.targets[:start]
+        # Twice round: the first that was asked may be back when the last one fails.
+        for target in (self.targets[start], *(others + self.targets if others else ())):
             attempt = await self._post(http, each, target)
             self.attempts.append(attempt)
             if attempt.status is not None:

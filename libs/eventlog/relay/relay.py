@@ -91,7 +91,9 @@ class Relay:
             keepalives_interval=2,
             keepalives_count=3,
             tcp_user_timeout=10_000,
-            options="-c timezone=UTC -c statement_timeout=30s",
+            # A process that is stopped keeps its connection and the lock: leading, it asks
+            # something every few seconds, so one that is silent for so long has lost the lead.
+            options="-c timezone=UTC -c statement_timeout=30s -c idle_session_timeout=30s",
         )
 
     async def _attempt(self, stop: asyncio.Event) -> None:

@@ -25,7 +25,6 @@ from libs.projections.limits import Limits
 from libs.projections.partitions import Partitions, Retry
 from libs.projections.reader import Reader
 from libs.projections.sift import Sifted, sift
-from libs.projections.traced import trace_batch
 from libs.projections.watchdog import Stalled, Watchdog
 
 log = structlog.get_logger(__name__)
@@ -88,8 +87,6 @@ class Runner:
                 await self._session(stop)
             except (KafkaError, OSError, TimeoutError, Stalled) as error:
                 failures = 0 if time.monotonic() - started > 10 else failures + 1
-                metrics.INTERRUPTIONS.labels(self.reader.name).inc()
-                metrics.LAST_ERROR.labels(self.reader.name).set_to_current_time()
                 log.warning("reader interrupted", reader=self.reader.name, error=repr(error)[:200])
                 await _pause(stop, _BACKOFF[min(failures, len(_BACKOFF)) - 1])
 
@@ -132,7 +129,6 @@ class Runner:
                 backoff = 0
             except Retry as retry:
                 metrics.RETRIES.labels(self.reader.name).inc()
-                metrics.LAST_ERROR.labels(self.reader.name).set_to_current_time()
                 log.warning(
                     "database not there, waiting", reader=self.reader.name, error=str(retry)
                 )
@@ -211,7 +207,6 @@ class Runner:
         """Say so; the partitions themselves are found in the assignment."""
         self._watchdog.inside()
         metrics.PARTITIONS.labels(self.reader.name).set(len(places))
-        metrics.LAST_PROGRESS.labels(self.reader.name).set_to_current_time()
         log.info("partitions assigned", reader=self.reader.name, count=len(places))
 
 

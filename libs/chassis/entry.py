@@ -106,7 +106,13 @@ async def _serve(build: Callable[[], Service], role: str) -> None:
 
 
 async def _part(name: str, part: Work, stop: asyncio.Event) -> None:
-    await part(stop)
+    try:
+        await part(stop)
+    except asyncio.CancelledError:
+        # A task group takes no notice of a part that some library's own cancellation has ended.
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
     if not stop.is_set():
         raise RuntimeError(f"{name} ended by itself")
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from types import TracebackType
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.errors import KafkaTimeoutError
 from aiokafka.partitioner import DefaultPartitioner
 
+from libs.messaging.closing import close
 from libs.messaging.config import BrokerConfig
 
 MAX_BATCH_BYTES = 512 * 1024
@@ -74,9 +74,7 @@ class Producer:
         await self._stop()
 
     async def _stop(self) -> None:
-        # stop() waits for what is under way, for ever where the broker is gone.
-        with contextlib.suppress(KafkaError, TimeoutError, OSError):
-            await asyncio.wait_for(self._producer.stop(), 2)
+        await close(self._producer.stop(), 2)
 
     async def partitioner(self, topic: str) -> Callable[[bytes], int]:
         """What tells the partition of a key (murmur2, as every Kafka client does).

@@ -84,6 +84,7 @@ def service_settings(urls: ServiceUrls, people: People, broker: BrokerConfig) ->
         "KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
         "KAFKA_IDEMPOTENCE": broker.idempotence,
         "KAFKA_PARTITIONS": broker.partitions,
+        "KAFKA_REPLICATION": broker.replication,
         "KAFKA_FETCH_WAIT_MS": broker.fetch_wait_ms,
         "KAFKA_SESSION_TIMEOUT_MS": broker.session_timeout_ms,
         "KAFKA_TOPIC_PREFIX": broker.prefix,

@@ -37,7 +37,7 @@ class Figure:
 
     `ratio` is measured / limit, from the medians; where less is better (`better="lower"`) it says how
     far below the limit the figure stands, so that below 1 is good. `target` is for the ratio, or,
-    without a limit, for the figure itself; None where none was set. `peer` marks somebody else's
+    without a limit or if `absolute`, for the figure itself; None where none was set. `peer` marks somebody else's
     software on the same work, which has no target.
     """
 
@@ -48,6 +48,7 @@ class Figure:
     limit: Series | None = None
     better: Literal["higher", "lower"] = "higher"
     target: float | None = None
+    absolute: bool = False
     peer: bool = False
     notes: Mapping[str, Any] = field(default_factory=dict)
 
@@ -63,7 +64,8 @@ class Figure:
         """Whether the target is reached; None without one."""
         if self.target is None:
             return None
-        value = self.measured.median if self.limit is None else self.ratio
+        of_itself = self.absolute or self.limit is None
+        value = self.measured.median if of_itself else self.ratio
         if value is None:
             return False
         return value >= self.target if self.better == "higher" else value <= self.target

@@ -25,7 +25,7 @@ from benchmarks.projection.history import sent
 from benchmarks.projection.task import Task
 from benchmarks.projection.upserts import CASES, Load
 from libs.chassis.database import create_engine, libpq_url
-from libs.chassis.memory import settle_collector
+from libs.chassis.garbage import collect_rarely
 from libs.contracts.event import Event
 from libs.messaging.config import BrokerConfig
 from libs.projections.reader import Received
@@ -55,7 +55,7 @@ async def run_runner(task: Task) -> dict[str, float]:
     runner = Runner(replace(reader, apply=apply), engine=engine, broker=BrokerConfig(**task.broker))
     stop = asyncio.Event()
     running = asyncio.create_task(runner.run(stop))
-    settle_collector()
+    collect_rarely()
     await until("rookery_reader_partitions", 1)
     start = moment(task.servers)
     await last_ones.wait()  # not by asking the metrics, which costs more than applying
@@ -97,7 +97,7 @@ def run_by_hand(task: Task) -> dict[str, float]:
                 " VALUES (%s, %s, %s, 0, 0, 0)",
                 (case.reader.name, topic, number),
             )
-        settle_collector()
+        collect_rarely()
         start = moment(task.servers)
         for loads, checkpoint in batches:
             with connection.transaction():

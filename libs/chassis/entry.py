@@ -17,8 +17,7 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
-from libs.chassis import logging, migrate
-from libs.chassis.memory import settle_collector
+from libs.chassis import garbage, logging, migrate
 from libs.chassis.settings import ServiceSettings
 from libs.eventlog.relay import Relay
 from libs.projections.runner import Runner
@@ -76,7 +75,6 @@ def _migrate(name: str, build: Callable[[], Service]) -> None:
 async def _serve(build: Callable[[], Service], role: str) -> None:
     service = build()
     logging.configure(service.name, service.settings.log_level)
-    settle_collector()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -90,6 +88,7 @@ async def _serve(build: Callable[[], Service], role: str) -> None:
         parts |= {runner.reader.name: runner.run for runner in service.runners}
     if role in {"run", "work"}:
         parts |= service.workers
+    garbage.collect_rarely()
     log.info("starting", role=role, parts=sorted(parts))
     try:
         async with asyncio.TaskGroup() as group:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.chassis.schema import grant, isolate
 from libs.contracts.event import Event
 from libs.contracts.identity import MemberAdded, MemberRemoved, MemberRoleChanged, Role
+from libs.projections.arrays import texts, uuids
 from libs.projections.reader import Reader, Received, projection
 
 TOPIC = "identity.events"
@@ -58,14 +59,15 @@ async def apply(connection: AsyncConnection, batch: Sequence[Received[Event]]) -
         await connection.exec_driver_sql(
             _UPSERT,
             {
-                "workspaces": [key[0] for key, _ in kept],
-                "users": [key[1] for key, _ in kept],
-                "roles": [role for _, role in kept],
+                "workspaces": uuids(key[0] for key, _ in kept),
+                "users": uuids(key[1] for key, _ in kept),
+                "roles": texts(role for _, role in kept),
             },
         )
     if gone:
         await connection.exec_driver_sql(
-            _DELETE, {"workspaces": [key[0] for key in gone], "users": [key[1] for key in gone]}
+            _DELETE,
+            {"workspaces": uuids(key[0] for key in gone), "users": uuids(key[1] for key in gone)},
         )
 
 

@@ -17,6 +17,7 @@ from libs.contracts.accounts import (
     AccountReviewRequested,
 )
 from libs.contracts.event import Event
+from libs.projections.arrays import texts, uuids
 from libs.projections.reader import Poisoned, Reader, Received, projection
 
 FORGED = "forged tenant"
@@ -77,11 +78,11 @@ async def apply(connection: AsyncConnection, batch: Sequence[Received[Event]]) -
         await connection.exec_driver_sql(
             _UPSERT,
             {
-                "ids": [row.id for row in rows],
-                "workspaces": [row.workspace_id for row in rows],
-                "platforms": [row.platform for row in rows],
-                "handles": [row.handle for row in rows],
-                "statuses": [row.status for row in rows],
+                "ids": uuids(row.id for row in rows),
+                "workspaces": uuids(row.workspace_id for row in rows),
+                "platforms": texts(row.platform for row in rows),
+                "handles": texts(row.handle for row in rows),
+                "statuses": texts(row.status for row in rows),
             },
         )
 
@@ -109,7 +110,7 @@ READER: Reader = projection(
 
 async def known(connection: AsyncConnection, ids: Iterable[UUID]) -> dict[UUID, Account]:
     """Those of the accounts that we know, by id."""
-    rows: Any = await connection.exec_driver_sql(_KNOWN, {"ids": list(ids)})
+    rows: Any = await connection.exec_driver_sql(_KNOWN, {"ids": uuids(ids)})
     return {row.id: Account(*row) for row in rows}
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.contracts.envelope import Cursor
 from libs.contracts.event import Event, Value
 from libs.contracts.ingestion import AudienceObserved
+from libs.projections.arrays import bigints, dates, texts, times, uuids
 from libs.projections.reader import Received, projection
 from services.analytics.projections.tenancy import only, refuse_forged
 
@@ -69,18 +70,20 @@ async def apply(connection: AsyncConnection, batch: Sequence[Received[Event]]) -
     await connection.exec_driver_sql(
         _UPSERT,
         {
-            "ids": [uuid5(event.account_id, event.snapshot_date.isoformat()) for event in events],
-            "accounts": [event.account_id for event in events],
-            "dates": [event.snapshot_date for event in events],
-            "age_ranges": [_json(event.age_ranges) for event in events],
-            "genders": [_json(event.genders) for event in events],
-            "countries": [_json(event.countries) for event in events],
-            "cities": [_json(event.cities) for event in events],
-            "active_hours": [_json(event.active_hours) for event in events],
-            "active_days": [_json(event.active_days) for event in events],
-            "observed": [event.occurred_at for event in events],
-            "xids": [item.envelope.cursor.xid for item in items],
-            "positions": [item.envelope.cursor.position for item in items],
+            "ids": uuids(
+                uuid5(event.account_id, event.snapshot_date.isoformat()) for event in events
+            ),
+            "accounts": uuids(event.account_id for event in events),
+            "dates": dates(event.snapshot_date for event in events),
+            "age_ranges": texts(_json(event.age_ranges) for event in events),
+            "genders": texts(_json(event.genders) for event in events),
+            "countries": texts(_json(event.countries) for event in events),
+            "cities": texts(_json(event.cities) for event in events),
+            "active_hours": texts(_json(event.active_hours) for event in events),
+            "active_days": texts(_json(event.active_days) for event in events),
+            "observed": times(event.occurred_at for event in events),
+            "xids": bigints(item.envelope.cursor.xid for item in items),
+            "positions": bigints(item.envelope.cursor.position for item in items),
         },
     )
 

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.contracts.event import Event
 from libs.contracts.ingestion import FollowerGained, FollowerLost
+from libs.projections.arrays import booleans, integers, texts, times, uuids
 from libs.projections.reader import Received, projection
 from services.analytics.projections.tenancy import only, refuse_forged
 
@@ -56,18 +57,18 @@ async def apply(connection: AsyncConnection, batch: Sequence[Received[Event]]) -
     await connection.exec_driver_sql(
         _UPSERT,
         {
-            "ids": list(items),
-            "accounts": [event.account_id for event in events],
-            "types": [
+            "ids": uuids(items),
+            "accounts": uuids(event.account_id for event in events),
+            "types": texts(
                 "new_follower" if isinstance(event, FollowerGained) else "unfollower"
                 for event in events
-            ],
-            "users": [event.user_id for event in events],
-            "usernames": [event.username for event in events],
-            "times": [event.occurred_at for event in events],
-            "pictures": [event.profile_pic_url for event in events],
-            "verified": [event.verified for event in events],
-            "followers": [event.follower_count for event in events],
+            ),
+            "users": texts(event.user_id for event in events),
+            "usernames": texts(event.username for event in events),
+            "times": times(event.occurred_at for event in events),
+            "pictures": texts(event.profile_pic_url for event in events),
+            "verified": booleans(event.verified for event in events),
+            "followers": integers(event.follower_count for event in events),
         },
     )
 

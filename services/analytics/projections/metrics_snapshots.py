@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.chassis.partitions import ensure_partitions, month_of
 from libs.contracts.event import Event
 from libs.contracts.ingestion import AccountMetricsObserved
+from libs.projections.arrays import bigints, integers, texts, times, uuids
 from libs.projections.reader import Received, projection
 from services.analytics.projections.tenancy import only, refuse_forged
 
@@ -96,19 +97,22 @@ async def apply(connection: AsyncConnection, batch: Sequence[Received[Event]]) -
     await connection.exec_driver_sql(
         _UPSERT,
         {
-            "ids": list(items),
-            "accounts": [event.account_id for event in events],
-            "times": [event.occurred_at for event in events],
-            **{name: [getattr(event, name) for event in events] for name in GAUGES + WINDOWS},
+            "ids": uuids(items),
+            "accounts": uuids(event.account_id for event in events),
+            "times": times(event.occurred_at for event in events),
+            **{
+                name: integers(getattr(event, name) for event in events)
+                for name in GAUGES + WINDOWS
+            },
             # A sum is of use only where the platform does not give the 24 hours themselves.
-            "impressions_total": [
+            "impressions_total": bigints(
                 event.impressions_total if event.impressions is None else None for event in events
-            ],
-            "engagement_total": [
+            ),
+            "engagement_total": bigints(
                 event.engagement_total if event.engagement_count is None else None
                 for event in events
-            ],
-            "extra": [orjson.dumps(event.extra_data).decode() for event in events],
+            ),
+            "extra": texts(orjson.dumps(event.extra_data).decode() for event in events),
         },
     )
     summed = [
@@ -120,8 +124,8 @@ async def apply(connection: AsyncConnection, batch: Sequence[Received[Event]]) -
         await connection.exec_driver_sql(
             FROM_TOTALS,
             {
-                "accounts": [event.account_id for event in summed],
-                "times": [event.occurred_at for event in summed],
+                "accounts": uuids(event.account_id for event in summed),
+                "times": times(event.occurred_at for event in summed),
             },
         )
 

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.contracts.event import Event
 from libs.contracts.ingestion import PlatformEvent
+from libs.projections.arrays import uuids
 from libs.projections.reader import Poisoned, Received
 from services.analytics.projections.accounts import FORGED
 
@@ -35,25 +36,28 @@ async def refuse_forged(connection: AsyncConnection, batch: Sequence[Received[Ev
     The event, its envelope and our copy of the account must agree. An account we do not know yet
     cannot be checked: its rows stay invisible until it is, and are then its workspace's.
     """
-    items = only(batch, PlatformEvent)
     # By number, which hashes and compares many times faster than a UUID does.
-    said = {(item.event.account_id.int, item.event.workspace_id.int): item.event for item in items}
+    said: dict[tuple[int, int], PlatformEvent] = {}
+    forged = []
+    for item in batch:
+        event, workspace = item.event, item.envelope.workspace_id
+        if not isinstance(event, PlatformEvent):
+            continue
+        said[event.account_id.int, event.workspace_id.int] = event
+        if workspace is None or workspace.int != event.workspace_id.int:
+            forged.append(item.envelope.id)
     found = await connection.exec_driver_sql(
         _STRANGE,
         {
-            "accounts": [event.account_id for event in said.values()],
-            "workspaces": [event.workspace_id for event in said.values()],
+            "accounts": uuids(event.account_id for event in said.values()),
+            "workspaces": uuids(event.workspace_id for event in said.values()),
         },
     )
-    strange = {(account.int, workspace.int) for account, workspace in found}
-    forged = []
-    for item in items:
-        event, workspace = item.event, item.envelope.workspace_id
-        if (
-            workspace is None
-            or workspace.int != event.workspace_id.int
-            or (strange and (event.account_id.int, workspace.int) in strange)
-        ):
-            forged.append(item.envelope.id)
+    if strange := {tuple(row) for row in found}:
+        forged += [
+            item.envelope.id
+            for item in only(batch, PlatformEvent)
+            if (item.event.account_id, item.event.workspace_id) in strange
+        ]
     if forged:
         raise Poisoned(dict.fromkeys(forged, FORGED))

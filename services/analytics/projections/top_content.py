@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.contracts.envelope import Cursor
 from libs.contracts.event import Event
 from libs.contracts.ingestion import PostDeleted, PostMetricsObserved
+from libs.projections.arrays import bigints, floats, integers, texts, times, uuids
 from libs.projections.reader import Received, projection
 from services.analytics.projections.tenancy import only, refuse_forged
 
@@ -96,9 +97,9 @@ async def apply(connection: AsyncConnection, batch: Sequence[Received[Event]]) -
         await connection.exec_driver_sql(
             _DELETED,
             {
-                "accounts": [event.account_id for event in gone],
-                "posts": [event.post_id for event in gone],
-                "times": [event.occurred_at for event in gone],
+                "accounts": uuids(event.account_id for event in gone),
+                "posts": texts(event.post_id for event in gone),
+                "times": times(event.occurred_at for event in gone),
             },
         )
 
@@ -110,22 +111,22 @@ async def _upsert(
     await connection.exec_driver_sql(
         _UPSERT,
         {
-            "ids": [uuid5(event.account_id, event.platform_post_id) for event in events],
-            "accounts": [event.account_id for event in events],
-            "posts": [event.platform_post_id for event in events],
-            "urls": [event.post_url for event in events],
-            "captions": [event.caption for event in events],
-            "media": [event.media_type for event in events],
-            "likes": [event.likes_count for event in events],
-            "comments": [event.comments_count for event in events],
-            "shares": [event.shares_count for event in events],
-            "saves": [event.saves_count for event in events],
-            "reach": [event.reach for event in events],
-            "rates": [engagement_rate(event) for event in events],
-            "posted": [event.posted_at for event in events],
-            "observed": [event.occurred_at for event in events],
-            "xids": [item.envelope.cursor.xid for item in items],
-            "positions": [item.envelope.cursor.position for item in items],
+            "ids": uuids(uuid5(event.account_id, event.platform_post_id) for event in events),
+            "accounts": uuids(event.account_id for event in events),
+            "posts": texts(event.platform_post_id for event in events),
+            "urls": texts(event.post_url for event in events),
+            "captions": texts(event.caption for event in events),
+            "media": texts(event.media_type for event in events),
+            "likes": integers(event.likes_count for event in events),
+            "comments": integers(event.comments_count for event in events),
+            "shares": integers(event.shares_count for event in events),
+            "saves": integers(event.saves_count for event in events),
+            "reach": integers(event.reach for event in events),
+            "rates": floats(engagement_rate(event) for event in events),
+            "posted": times(event.posted_at for event in events),
+            "observed": times(event.occurred_at for event in events),
+            "xids": bigints(item.envelope.cursor.xid for item in items),
+            "positions": bigints(item.envelope.cursor.position for item in items),
         },
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, lru_cache
@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 # Imported for what they register: an event can be read only when its contract is known.
 from libs.contracts import accounts, identity, ingestion
 from libs.contracts.event import Event
+from libs.projections.arrays import Array, texts, times, uuids
 from libs.projections.reader import Poisoned, Reader, Received
 
 OWNERS = (identity, accounts, ingestion)
@@ -43,6 +44,14 @@ _COLUMNS = (
     'id, workspace_id, actor_id, action, entity_type, entity_id, "timestamp", ip_address,'
     " user_agent, service, correlation_id, details"
 )
+
+
+_PACKED: Mapping[str, Callable[[Iterable[Any]], Array]] = {
+    **dict.fromkeys(("id", "workspace_id", "actor_id", "entity_id"), uuids),
+    **dict.fromkeys(("action", "entity_type", "ip_address", "user_agent", "service"), texts),
+    **dict.fromkeys(("correlation_id", "details"), texts),
+    "timestamp": times,
+}
 
 
 class NoEntity(ValueError):
@@ -159,7 +168,8 @@ async def apply(connection: AsyncConnection, batch: Sequence[Received[Event]]) -
     if refused:
         raise Poisoned(refused)
     await connection.exec_driver_sql(
-        _INSERT, {name: [getattr(row, name) for row in entries] for name in Entry.__slots__}
+        _INSERT,
+        {name: pack(getattr(row, name) for row in entries) for name, pack in _PACKED.items()},
     )
 
 
@@ -168,7 +178,7 @@ async def _forged(connection: AsyncConnection, entries: Sequence[Entry]) -> dict
     # By number, which hashes and compares many times faster than a UUID does.
     accounts = {item.entity_id.int: item.entity_id for item in about}
     found = await connection.exec_driver_sql(
-        _OWNERS_OF_ACCOUNTS, {"accounts": list(accounts.values())}
+        _OWNERS_OF_ACCOUNTS, {"accounts": uuids(accounts.values())}
     )
     owners = {row.entity_id.int: _number(row.workspace_id) for row in found}
     forged = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
@@ -17,6 +16,7 @@ from libs.contracts.accounts import (
 )
 from libs.contracts.envelope import Cursor, Envelope
 from libs.contracts.event import Event
+from libs.projections.arrays import Array, bigints, booleans, texts, times, uuids
 from libs.projections.reader import Reader, Received, projection
 
 TOPIC = "accounts.events"
@@ -68,26 +68,26 @@ async def apply(connection: AsyncConnection, batch: Sequence[Received[Event]]) -
         await connection.exec_driver_sql(
             _DISCONNECT,
             {
-                "accounts": [event.account_id for event, _ in ended.values()],
-                "xids": [cursor.xid for _, cursor in ended.values()],
-                "positions": [cursor.position for _, cursor in ended.values()],
+                "accounts": uuids(event.account_id for event, _ in ended.values()),
+                "xids": bigints(cursor.xid for _, cursor in ended.values()),
+                "positions": bigints(cursor.position for _, cursor in ended.values()),
             },
         )
 
 
 def _connections(
     connected: Mapping[tuple[str, str], tuple[Connected, bool, Envelope]],
-) -> dict[str, list[Any]]:
+) -> dict[str, Array]:
     rows = connected.values()
     return {
-        "platforms": [platform for platform, _ in connected],
-        "users": [user for _, user in connected],
-        "accounts": [event.account_id for event, _, _ in rows],
-        "workspaces": [event.workspace_id for event, _, _ in rows],
-        "aliases": [alias for _, alias, _ in rows],
-        "times": [envelope.time for _, _, envelope in rows],
-        "xids": [envelope.cursor.xid for _, _, envelope in rows],
-        "positions": [envelope.cursor.position for _, _, envelope in rows],
+        "platforms": texts(platform for platform, _ in connected),
+        "users": texts(user for _, user in connected),
+        "accounts": uuids(event.account_id for event, _, _ in rows),
+        "workspaces": uuids(event.workspace_id for event, _, _ in rows),
+        "aliases": booleans(alias for _, alias, _ in rows),
+        "times": times(envelope.time for _, _, envelope in rows),
+        "xids": bigints(envelope.cursor.xid for _, _, envelope in rows),
+        "positions": bigints(envelope.cursor.position for _, _, envelope in rows),
     }
 
 

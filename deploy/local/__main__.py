@@ -6,6 +6,7 @@ import sys
 from rich.markup import escape
 
 from deploy.local.console import console
+from deploy.local.demo import DemoError
 from deploy.local.home import Home
 from libs.testing.servers import ServerError
 
@@ -17,7 +18,7 @@ def main() -> int:
     command = parser.parse_args().command
     try:
         return _up() if command == "up" else _reset()
-    except ServerError as error:
+    except (ServerError, DemoError) as error:
         console.print(f"[bold red]error:[/] {escape(str(error))}")
         return 1
     except KeyboardInterrupt:  # before there was anything to stop

@@ -10,9 +10,6 @@ from typing import Any
 
 import httpx
 
-from deploy.local.console import console
-from libs.testing.servers import ServerError
-
 EMAIL = "demo@rookery.example"
 OPERATOR_EMAIL = "operator@rookery.example"
 WORKSPACE = "Demo"
@@ -38,11 +35,16 @@ _PEOPLE = "people"  # registered, which is done once
 _CALLBACK = re.compile(r"/v1/oauth/[^/]+/callback$")
 
 
+class DemoError(Exception):
+    """The demo could not be made; the text says why."""
+
+
 @dataclass(frozen=True)
 class Visit:
     """Where the stack is. `check` raises when the seeding should be given up.
 
-    `done` and `mark_done` remember over restarts what need not be repeated.
+    `done` and `mark_done` remember over restarts what need not be repeated. `reach` turns an
+    address that a browser is sent to into one that can be reached from here.
     """
 
     gateway: str
@@ -52,12 +54,14 @@ class Visit:
     check: Callable[[], None]
     done: Callable[[str], bool]
     mark_done: Callable[[str], None]
+    say: Callable[[str], None]
+    reach: Callable[[str], str] = lambda url: url
 
 
 def seed(visit: Visit) -> dict[str, Any]:
     """Make what is missing of the demo; gives `demo` and `operator` for local.json.
 
-    Raises ServerError when a service refuses.
+    Raises DemoError when a service refuses.
     """
     with (
         httpx.Client(base_url=visit.gateway, timeout=30, trust_env=False) as http,
@@ -70,7 +74,7 @@ def seed(visit: Visit) -> dict[str, Any]:
         try:
             return _Seeding(visit, http, direct).run()
         except httpx.HTTPError as error:
-            raise ServerError(f"The demo could not be made: {error!r}") from error
+            raise DemoError(f"The demo could not be made: {error!r}") from error
 
 
 def _shake_hands(visit: Visit, http: httpx.Client) -> None:
@@ -79,9 +83,7 @@ def _shake_hands(visit: Visit, http: httpx.Client) -> None:
         url = f"{visit.simulator}/_control/handshake"
         checked = _ok(http.post(url, json={"platform": platform})).json()
         if checked["passed"] is False:
-            raise ServerError(
-                f"Simulated {platform} does not accept our webhooks: {checked['why']}"
-            )
+            raise DemoError(f"Simulated {platform} does not accept our webhooks: {checked['why']}")
 
 
 class _Seeding:
@@ -106,9 +108,9 @@ class _Seeding:
                     list(registered)
                     self._visit.mark_done(_PEOPLE)
                 if not self._sign_in(EMAIL, password):
-                    raise ServerError(
-                        f"{EMAIL} exists with another password than the one in secrets.json: "
-                        "start anew with `make reset`."
+                    raise DemoError(
+                        f"{EMAIL} exists with another password than this installation's: "
+                        "put that one back, or start anew with `make reset`."
                     )
                 workspace = self._workspace()
                 accounts = self._connect_all(workspace)
@@ -150,7 +152,7 @@ class _Seeding:
         missing = [platform for platform in PLATFORMS if platform not in connected]
         if not missing:
             return accounts
-        console.print(f"Connecting {', '.join(missing)} to the demo workspace")
+        self._visit.say(f"Connecting {', '.join(missing)} to the demo workspace")
         self._consent("allow")
         try:
             for platform in missing:
@@ -190,7 +192,7 @@ class _Seeding:
         importer = history.Importer(
             self._visit.services["ingestion"], self._visit.secret("service"), self._direct
         )
-        console.print(f"Loading {history.DAYS} days of history")
+        self._visit.say(f"Loading {history.DAYS} days of history")
         pasts = [self._past(account["platform"], account["handle"], ahead) for account in new]
         # The simulator computes the next account's past while ingestion takes in this one's.
         for account, past in zip(new, pasts, strict=True):
@@ -205,15 +207,15 @@ class _Seeding:
     def _consent_and_return(self, url: str) -> None:
         """Follow the browser's way: the platform's page, then back to our callback."""
         for _ in range(5):
-            answer = self._direct.get(url)
+            answer = self._direct.get(self._visit.reach(url))
             if _CALLBACK.search(httpx.URL(url).path):
                 if answer.status_code >= 400:
                     _ok(answer)
                 return
             if not answer.is_redirect:
-                raise ServerError(f"The demo's consent ended at {url} with {answer.status_code}")
+                raise DemoError(f"The demo's consent ended at {url} with {answer.status_code}")
             url = str(httpx.URL(url).join(answer.headers["location"]))
-        raise ServerError("The demo's consent went in circles")
+        raise DemoError("The demo's consent went in circles")
 
     def _post(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
         return self._http.post(path, json=body)
@@ -240,7 +242,7 @@ def _password() -> str:
 def _ok(answer: httpx.Response) -> httpx.Response:
     if not answer.is_success:
         request = answer.request
-        raise ServerError(
+        raise DemoError(
             f"The demo could not be made: {request.method} {request.url} gave "
             f"{answer.status_code}\n    {answer.text[:500]}"
         )

@@ -16,6 +16,7 @@ from deploy.local.console import console
 from deploy.local.home import ROOT, Home, write_private
 from deploy.local.ports import check_free, choose
 from deploy.local.supervisor import Part, Supervisor
+from deploy.topics import TOPICS
 from libs.chassis.provision import ROLES, ServiceUrls, provision
 from libs.messaging.config import BrokerConfig
 from libs.messaging.topics import ensure_topics
@@ -32,7 +33,6 @@ from libs.testing.servers import (
 from libs.testing.servers.ports import is_free
 from libs.testing.servers.process import wait_until
 
-TOPICS = ("identity.events", "accounts.events", "ingestion.events")
 # The embedded broker lets each group wait half a session before it starts.
 _SESSION_MS = os.environ.get("KAFKA_SESSION_TIMEOUT_MS", "3000")
 # After a kill of the supervisor its servers are given five seconds to end.
@@ -58,7 +58,7 @@ class Stack:
         self._http = httpx.Client(timeout=2, trust_env=False)
 
     def up(self) -> None:
-        """Start everything, write local.json, watch. Raises Stopped or ServerError."""
+        """Start everything, write local.json, watch. Raises Stopped, ServerError, DemoError."""
         self.home.check_layout()
         self._check_ports()
         with self._supervisor.running():
@@ -106,6 +106,7 @@ class Stack:
             check=self._supervisor.check,
             done=self.home.is_done,
             mark_done=self.home.mark_done,
+            say=say,
         )
         people = demo.seed(visit)
         status = self._status(postgres, broker, people)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 from uuid import UUID
 
 import httpx
@@ -49,11 +49,20 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Base URLs without a trailing slash: consent pages, API, and Instagram's Graph API."""
+    """Base URLs without a trailing slash: consent pages, API, and Instagram's Graph API.
+
+    `browser` is `www` as people reach it, when that differs: a simulator among containers.
+    """
 
     www: str
     api: str
     graph: str = ""
+    browser: str = ""
+
+    @property
+    def consent(self) -> str:
+        """Where people are sent."""
+        return self.browser or self.www
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +155,7 @@ class PollPage:
     not_before: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Raw:
+class Raw(NamedTuple):
     """A row of ingestion's `events`, as `translate` takes it. `received_at` is aware."""
 
     id: UUID

@@ -24,14 +24,18 @@ REAL_ENDPOINTS: Mapping[str, Endpoints] = {
 }
 
 
-def simulated_endpoints(base_url: str) -> dict[str, Endpoints]:
-    """The endpoints of all platforms at a simulator: their hosts are prefixes of its paths."""
-    base = base_url.rstrip("/")
+def simulated_endpoints(base_url: str, browser_url: str = "") -> dict[str, Endpoints]:
+    """The endpoints of all platforms at a simulator: their hosts are prefixes of its paths.
+
+    `browser_url` is where people find it, when that is not where we do.
+    """
+    base, browser = base_url.rstrip("/"), browser_url.rstrip("/")
     return {
         name: Endpoints(
             www=f"{base}/{name}-www",
             api=f"{base}/{name}-api",
             graph=f"{base}/{name}-graph" if real.graph else "",
+            browser=f"{browser}/{name}-www" if browser else "",
         )
         for name, real in REAL_ENDPOINTS.items()
     }

@@ -17,7 +17,8 @@ class AccountsSettings(ServiceSettings):
 
     `fernet_keys` encrypt tokens, newest first. `public_url` is the gateway's: platforms send
     people back to `<public_url>/v1/oauth/<platform>/callback`, which must be registered with
-    them. `simulator_url` replaces the four platforms. `return_origins` are the origins
+    them. `simulator_url` replaces the four platforms, `simulator_public_url` is where browsers
+    find it when that differs. `return_origins` are the origins
     (`https://app.example.org`) a flow may end at, beside the gateway's own. A platform without a
     client id cannot be connected.
     """
@@ -26,7 +27,8 @@ class AccountsSettings(ServiceSettings):
 
     fernet_keys: SecretsListed = Field(validation_alias="ROOKERY_FERNET_KEYS", min_length=1)
     public_url: str = Field(validation_alias="ROOKERY_PUBLIC_URL", default="http://127.0.0.1:8080")
-    simulator_url: str | None = Field(validation_alias="ROOKERY_SIMULATOR_URL", default=None)
+    simulator_url: str = Field(validation_alias="ROOKERY_SIMULATOR_URL", default="")
+    simulator_public_url: str = Field(validation_alias="ROOKERY_SIMULATOR_PUBLIC_URL", default="")
     return_origins: Listed = ()
 
     instagram_client_id: str = ""

@@ -42,7 +42,9 @@ def wire(settings: AccountsSettings, *, clock: Clock | None = None) -> Service:
     credentials = settings.credentials
     platforms = registry.build(
         credentials,
-        registry.simulated_endpoints(settings.simulator_url) if settings.simulator_url else None,
+        registry.simulated_endpoints(settings.simulator_url, settings.simulator_public_url)
+        if settings.simulator_url
+        else None,
     )
     refresher = Refresher(
         database=across_tenants,

@@ -40,9 +40,9 @@ class IngestionSettings(ServiceSettings):
         default=timedelta(seconds=300),
         description="how far the time of a TikTok signature may be from now",
     )
-    simulator_url: str | None = Field(
+    simulator_url: str = Field(
         validation_alias="ROOKERY_SIMULATOR_URL",
-        default=None,
+        default="",
         description="where all platforms are, instead of the real ones",
     )
     public_url: str = Field(

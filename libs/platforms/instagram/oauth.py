@@ -35,7 +35,7 @@ def authorize_url(
         "scope": ",".join(wanted),
         "state": state,
     }
-    return f"{at.www}/oauth/authorize?{urlencode(query)}"
+    return f"{at.consent}/oauth/authorize?{urlencode(query)}"
 
 
 def _refused_code(answer: Answer) -> PlatformError:

@@ -38,7 +38,7 @@ def authorize_url(
         "state": state,
         "scope": " ".join(wanted),
     }
-    return f"{at.www}/oauth/v2/authorization?{urlencode(query, quote_via=quote)}"
+    return f"{at.consent}/oauth/v2/authorization?{urlencode(query, quote_via=quote)}"
 
 
 def _refused_code(answer: Answer) -> PlatformError:

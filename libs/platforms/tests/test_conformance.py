@@ -66,6 +66,16 @@ def test_a_platform_has_real_and_simulated_endpoints(name: PlatformName) -> None
 
 
 @each_platform
+def test_people_are_sent_where_browsers_find_a_simulator(name: PlatformName) -> None:
+    endpoints = simulated_endpoints("http://simulator:8000", "http://127.0.0.1:8090/")
+    url = platforms(endpoints)[name].authorize_url(
+        redirect_uri="https://a.example/cb", state="s", code_challenge="c" * 43
+    )
+    assert url.startswith(f"http://127.0.0.1:8090/{name}-www/")
+    assert endpoints[name].www == f"http://simulator:8000/{name}-www"
+
+
+@each_platform
 def test_a_consent_address_carries_state_and_the_asked_scopes(name: PlatformName) -> None:
     platform = platforms()[name]
     url = platform.authorize_url(

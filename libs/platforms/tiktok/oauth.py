@@ -35,7 +35,7 @@ def authorize_url(
         "redirect_uri": redirect_uri,
         "state": state,
     }
-    return f"{at.www}/v2/auth/authorize/?{urlencode(query)}"
+    return f"{at.consent}/v2/auth/authorize/?{urlencode(query)}"
 
 
 def _refused_code(answer: Answer) -> PlatformError:

@@ -48,7 +48,7 @@ def authorize_url(
         "code_challenge": code_challenge,
         "code_challenge_method": "S256",
     }
-    return f"{at.www}/i/oauth2/authorize?{urlencode(query, quote_via=quote)}"
+    return f"{at.consent}/i/oauth2/authorize?{urlencode(query, quote_via=quote)}"
 
 
 def _refused_code(answer: Answer) -> PlatformError:

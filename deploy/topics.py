@@ -1,0 +1,3 @@
+"""The topics of an installation: one for each service that emits events."""
+
+TOPICS = ("identity.events", "accounts.events", "ingestion.events")

@@ -1,7 +1,7 @@
 # Rookery. `make` alone lists the targets. Works with GNU make 4 and with macOS's 3.81.
 
 .DEFAULT_GOAL := help
-.PHONY: help install run reset test test-kafka e2e bench check fmt lock clean
+.PHONY: help install run reset test test-kafka e2e soak bench check fmt lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -31,12 +31,16 @@ reset: $(STAMP) ## Throw away the local stack's data and secrets (.rookery)
 test: $(STAMP) ## Unit and integration tests on a real PostgreSQL and the embedded broker
 	@exec $(BIN)/python -m pytest $(ARGS)
 
-test-kafka: $(STAMP) ## Every test that uses a broker, on a real Apache Kafka
+test-kafka: $(STAMP) ## Every test that uses a broker, on Apache Kafka; BROKER=cluster: three nodes
 	@$(BIN)/python -m libs.testing.servers
-	@ROOKERY_TEST_BROKER=apache exec $(BIN)/python -m pytest --only-broker $(ARGS)
+	@ROOKERY_TEST_BROKER=$(or $(BROKER),apache) exec $(BIN)/python -m pytest --only-broker $(ARGS)
 
 e2e: $(STAMP) ## Journeys through the gateway of a local stack of their own
 	@exec $(BIN)/python -m pytest tests-e2e $(ARGS)
+
+soak: $(STAMP) ## Random faults for MINUTES=30 on a cluster of brokers; SEED=n chooses them again
+	@exec $(BIN)/python -m pytest tests-e2e/test_cluster.py -k at_random --capture=no \
+	  --soak $(or $(MINUTES),30) --seed $(or $(SEED),$(shell date +%s)) $(ARGS)
 
 bench: $(STAMP) ## Measure each hot path beside its limit; ARGS="append --rounds 5" for one part
 	@exec $(BIN)/python -m benchmarks $(ARGS)

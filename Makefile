@@ -15,7 +15,7 @@ ARGS ?=
 help: ## List these targets
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 
 install: $(STAMP) ## Make the virtual environment in .venv and install the locked packages
@@ -44,6 +44,12 @@ soak: $(STAMP) ## Random faults for MINUTES=30 on a cluster of brokers; SEED=n c
 
 bench: $(STAMP) ## Measure each hot path beside its limit; ARGS="append --rounds 5" for one part
 	@exec $(BIN)/python -m benchmarks $(ARGS)
+
+##@ Backups
+
+.PHONY: restore-drill
+restore-drill: $(STAMP) ## Restore the newest backup on the side, prove it; ARGS="--to 2026-03-01T12:00Z"
+	@exec $(BIN)/python -m deploy.backup drill $(ARGS)
 
 ##@ Work on it
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import cast
 
 import psycopg
 from psycopg.rows import TupleRow
 from sqlalchemy import exc as sa
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 CHANNEL = "rookery_log"
 _NOTIFY = f"NOTIFY {CHANNEL}"
@@ -27,6 +26,7 @@ class Notifier:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._task: asyncio.Task[None] | None = None
         self._again = False
+        self._kept: AsyncConnection | None = None
 
     def wake(self) -> None:
         """Ask for a NOTIFY soon. Never blocks, never raises."""
@@ -41,27 +41,30 @@ class Notifier:
             await asyncio.wait({self._task}, timeout=1)
             self._task.cancel()
             await asyncio.wait({self._task})
+        await self._drop()
 
     async def _send(self) -> None:
         while True:
+            self._again = False
             await asyncio.sleep(_DEBOUNCE_SECONDS)
-            with contextlib.suppress(sa.SQLAlchemyError, OSError):
-                await self._send_while_asked()
+            try:
+                await self._notify()
+            except (sa.SQLAlchemyError, psycopg.Error, OSError):
+                await self._drop()
             if not self._again:
                 return
 
-    async def _send_while_asked(self) -> None:
-        # One loan of the pool, and the driver itself: a loan for each NOTIFY was a tenth of all
-        # that a busy process did.
-        async with self._engine.connect() as connection:
-            pooled = await connection.get_raw_connection()
-            driver = cast("psycopg.AsyncConnection[TupleRow]", pooled.driver_connection)
-            try:
-                while True:
-                    self._again = False
-                    await driver.execute(_NOTIFY)
-                    if not self._again:
-                        return
-                    await asyncio.sleep(_DEBOUNCE_SECONDS)
-            except psycopg.Error:
-                await connection.invalidate()
+    async def _notify(self) -> None:
+        # On the driver, over a connection kept for it: a loan of the pool for each NOTIFY was a
+        # tenth of all that a busy process did.
+        if self._kept is None:
+            self._kept = await self._engine.connect()
+        pooled = await self._kept.get_raw_connection()
+        await cast("psycopg.AsyncConnection[TupleRow]", pooled.driver_connection).execute(_NOTIFY)
+
+    async def _drop(self) -> None:
+        """Give the connection back, as one that nobody should have again."""
+        if self._kept is not None:
+            kept, self._kept = self._kept, None
+            await kept.invalidate()
+            await kept.close()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import os
 import socket
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +16,8 @@ from typing import cast
 
 import psycopg
 import structlog
-from prometheus_client import Histogram
+from opentelemetry.trace import Span
+from prometheus_client import Gauge, Histogram
 from psycopg import errors as pg
 from psycopg.rows import TupleRow
 from sqlalchemy import exc as sa
@@ -22,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.chassis.errors import Unavailable, is_unavailable
 from libs.eventlog.notify import Notifier
+from services.ingestion import tracing
 from services.ingestion.append import Appended, Item, append_at_once
 from services.ingestion.quarantine import Refused, refused, set_aside
 
@@ -31,6 +35,18 @@ BATCH = Histogram(
     "Rows committed together",
     buckets=(1, 2, 5, 10, 50, 100, 500, 1000, 2000, 5000),
 )
+WAIT = Histogram(
+    "rookery_ingestion_append_wait_seconds",
+    "How long the first delivery of each batch waited for it",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+COMMIT = Histogram(
+    "rookery_ingestion_commit_duration_seconds",
+    "A batch's transaction, commit included",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+QUEUE = Gauge("rookery_ingestion_append_queue_deliveries", "Deliveries that wait for a commit")
+QUEUE_BYTES = Gauge("rookery_ingestion_append_queue_bytes", "Their bytes, about")
 
 Driver = psycopg.AsyncConnection[TupleRow]
 Connect = Callable[[], Awaitable[Driver]]
@@ -57,9 +73,12 @@ class Delivery:
     @property
     def size(self) -> int:
         """Bytes, about."""
-        return sum(len(item.payload) for item in self.items) + sum(
-            len(row.body) for row in self.refused
-        )
+        size = 0
+        for item in self.items:
+            size += len(item.payload)
+        for row in self.refused:
+            size += len(row.body)
+        return size
 
 
 @dataclass(slots=True, eq=False)
@@ -67,10 +86,13 @@ class _Waiting:
     delivery: Delivery
     size: int
     done: asyncio.Future[None]
+    since: float
+    span: Span | None
 
     def settle(self, error: BaseException | None = None) -> None:
         if self.done.done():  # gave up waiting
             return
+        tracing.end(self.span, error)
         if error is None:
             self.done.set_result(None)
         else:
@@ -97,6 +119,10 @@ class Appender:
         self._bytes = 0
         self._writer: asyncio.Task[None] | None = None
         self._connection: Driver | None = None  # in a statement
+        # Not that of the request which happens to come first: its ids are not the batch's.
+        self._context = contextvars.copy_context()
+        QUEUE.set_function(lambda: len(self._waiting))
+        QUEUE_BYTES.set_function(lambda: self._bytes)
 
     async def submit(self, delivery: Delivery) -> None:
         """Return once the delivery is committed.
@@ -110,11 +136,12 @@ class Appender:
         if self._bytes + size > _QUEUE_BYTES:
             raise Unavailable
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(delivery, size, loop.create_future())
+        span = tracing.begin_append(delivery.rows)
+        waiting = _Waiting(delivery, size, loop.create_future(), time.perf_counter(), span)
         self._waiting.append(waiting)
         self._bytes += size
         if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write())
+            self._writer = loop.create_task(self._write(), context=self._context)
         deadline = loop.call_later(DEADLINE_SECONDS, waiting.give_up)
         try:
             await waiting.done
@@ -132,6 +159,7 @@ class Appender:
         while self._waiting:
             batch = self._take()
             if batch:
+                WAIT.observe(time.perf_counter() - batch[0].since)
                 await self._commit(batch)
 
     def _take(self) -> list[_Waiting]:
@@ -148,6 +176,8 @@ class Appender:
 
     async def _commit(self, batch: list[_Waiting]) -> None:
         """Settle every member of the batch; never raises."""
+        began = time.perf_counter()
+        span = tracing.begin_commit(member.span for member in batch)
         writing = asyncio.create_task(self._store([member.delivery for member in batch]))
         await asyncio.wait({writing}, timeout=_PATIENCE_SECONDS)
         if not writing.done():
@@ -157,6 +187,8 @@ class Appender:
             self._break_off(writing)
             await asyncio.wait({writing})
         error = Unavailable() if writing.cancelled() else writing.exception()
+        COMMIT.observe(time.perf_counter() - began)
+        tracing.end(span, error)
         if isinstance(error, _REFUSALS):
             await self._commit_one_by_one(batch, error)
             return

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
@@ -189,9 +188,12 @@ class Webhooks:
         Unavailable.
         """
         now = self._clock.now()
-        with _proving(platform.facts.name):
+        name = platform.facts.name
+        try:
             platform.verify(headers, body, now)
-        await self._submit(platform.facts.name, read(platform, headers, body, metadata, now))
+        except BadSignature:
+            raise _forged(name) from None
+        await self._submit(name, read(platform, headers, body, metadata, now))
 
     async def receive_callback(
         self,
@@ -200,8 +202,10 @@ class Webhooks:
         metadata: Metadata,
     ) -> Change:
         """The same for a callback of Instagram, which `prove` reads."""
-        with _proving("instagram"):
+        try:
             change = prove(form_value, self._instagram_secrets)
+        except BadSignature:
+            raise _forged("instagram") from None
         now = self._clock.now()
         await self._submit("instagram", read_callback("instagram", change, metadata, now))
         return change
@@ -230,10 +234,6 @@ def _counter(platform: PlatformName, outcome: str) -> Counter:
     return WEBHOOKS.labels(platform, outcome)
 
 
-@contextmanager
-def _proving(platform: PlatformName) -> Iterator[None]:
-    try:
-        yield
-    except BadSignature:
-        _counter(platform, "bad-signature").inc()
-        raise NotThePlatform from None
+def _forged(platform: PlatformName) -> NotThePlatform:
+    _counter(platform, "bad-signature").inc()
+    return NotThePlatform()

@@ -1,7 +1,7 @@
 # Rookery. `make` alone lists the targets. Works with GNU make 4 and with macOS's 3.81.
 
 .DEFAULT_GOAL := help
-.PHONY: help install run reset test test-kafka e2e soak bench check fmt lock clean
+.PHONY: help install run reset secrets up down logs test test-kafka e2e soak bench check fmt lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Passed on to pytest, for example: make test ARGS="libs/eventlog -x"
 ARGS ?=
+# What the end-to-end tests run against: local or compose.
+TARGET ?= local
 
 ##@ Start here
 
@@ -26,6 +28,23 @@ run: $(STAMP) ## Start the whole local stack with a demo workspace; Ctrl-C stops
 reset: $(STAMP) ## Throw away the local stack's data and secrets (.rookery)
 	@exec $(BIN)/python -m deploy.local reset
 
+##@ Run it in containers (Docker or Podman)
+
+# These need no virtual environment.
+CONTAINERS = $(firstword $(wildcard $(BIN)/python) python3) -m deploy.compose
+
+secrets: ## Write what is missing into .env; SIMULATOR=1: with simulated platforms and a demo
+	@exec $(CONTAINERS) secrets $(if $(SIMULATOR),--simulator)
+
+up: ## Build the images, start the containers, wait until all is healthy
+	@exec $(CONTAINERS) up
+
+down: ## Stop and remove the containers; the data stays
+	@exec $(CONTAINERS) down
+
+logs: ## Follow what the containers say
+	@exec $(CONTAINERS) logs
+
 ##@ Test
 
 test: $(STAMP) ## Unit and integration tests on a real PostgreSQL and the embedded broker
@@ -35,8 +54,9 @@ test-kafka: $(STAMP) ## Every test that uses a broker, on Apache Kafka; BROKER=c
 	@$(BIN)/python -m libs.testing.servers
 	@ROOKERY_TEST_BROKER=$(or $(BROKER),apache) exec $(BIN)/python -m pytest --only-broker $(ARGS)
 
-e2e: $(STAMP) ## Journeys through the gateway of a local stack of their own
-	@exec $(BIN)/python -m pytest tests-e2e $(ARGS)
+e2e: $(STAMP) ## Journeys and faults; TARGET=compose: journeys through containers of their own
+	@ROOKERY_E2E_TARGET=$(TARGET) exec $(BIN)/python -m pytest \
+	  $(if $(filter compose,$(TARGET)),tests-e2e/test_journeys.py tests-e2e/test_compose.py,tests-e2e) $(ARGS)
 
 soak: $(STAMP) ## Random faults for MINUTES=30 on a cluster of brokers; SEED=n chooses them again
 	@exec $(BIN)/python -m pytest tests-e2e/test_cluster.py -k at_random --capture=no \

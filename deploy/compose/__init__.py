@@ -1,0 +1,1 @@
+"""The stack in containers: its secrets, its one-shot jobs, and the commands of `make up`."""

@@ -29,3 +29,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--soak` and `--seed`."""
     parser.addoption("--soak", type=float, default=0.75, help="how many minutes of random faults")
     parser.addoption("--seed", type=int, default=1, help="which random faults")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say before anything else which faults these are."""
+    return f"random faults: --seed {config.getoption('--seed')}"

@@ -18,7 +18,9 @@ import uvloop
 from fastapi import FastAPI
 
 from libs.chassis import garbage, logging, migrate
+from libs.chassis.http import create_app
 from libs.chassis.settings import ServiceSettings
+from libs.chassis.telemetry import TELEMETRY
 from libs.eventlog.relay import Relay
 from libs.projections.runner import Runner
 
@@ -75,6 +77,7 @@ def _migrate(name: str, build: Callable[[], Service]) -> None:
 async def _serve(build: Callable[[], Service], role: str) -> None:
     service = build()
     logging.configure(service.name, service.settings.log_level)
+    end_telemetry = TELEMETRY.start(service.name)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -82,6 +85,8 @@ async def _serve(build: Callable[[], Service], role: str) -> None:
     parts: dict[str, Work] = {}
     if role in {"run", "api"}:
         parts["api"] = lambda stop: serve_http(service.app, service.settings, stop)
+    else:
+        parts["status"] = lambda stop: _serve_status(service, stop)
     if role in {"run", "relay"} and service.relay is not None:
         parts["relay"] = service.relay.run
     if role in {"run", "consume"}:
@@ -101,6 +106,7 @@ async def _serve(build: Callable[[], Service], role: str) -> None:
     finally:
         if service.close is not None:
             await service.close()
+        end_telemetry()
         log.info("stopped")
 
 
@@ -114,6 +120,19 @@ async def _part(name: str, part: Work, stop: asyncio.Event) -> None:
             raise
     if not stop.is_set():
         raise RuntimeError(f"{name} ended by itself")
+
+
+async def _serve_status(service: Service, stop: asyncio.Event) -> None:
+    """Health and metrics of a role without an API; it works without them where the port is taken."""
+
+    async def ready() -> None:
+        return None
+
+    try:
+        await serve_http(create_app(service.name, ready=ready), service.settings, stop)
+    except OSError as error:
+        log.warning("no health and no metrics", error=type(error).__name__)
+        await stop.wait()
 
 
 class _Server(uvicorn.Server):

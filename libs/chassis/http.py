@@ -14,6 +14,7 @@ from uuid import UUID
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
+from fastapi.telemetry import TelemetryConfig
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -21,10 +22,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from libs.chassis import errors, strict_json
+from libs.chassis.exchange import Exchange
 from libs.contracts.envelope import Metadata
 
 MAX_BODY = 1_048_576
-_TRACEPARENT = re.compile(r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
 _NO_BODY = (b"content-length", b"0")
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9-]{8,64}$")
 # Of the headers only these are looked at; to decode all of them showed in the cost of a webhook.
@@ -38,6 +39,14 @@ _READ = frozenset(
         b"x-request-id",
     )
 )
+# FastAPI would trace by itself, with the path of each request, which may hold a person's words, and
+# would report numbers a second time. `Exchange` has the route instead.
+_NO_TELEMETRY: TelemetryConfig = {
+    "auto_configure": False,
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+}
 Check = Callable[[], Awaitable[None]]
 Take = Callable[[Scope, bytes], Awaitable[None]]
 
@@ -78,6 +87,7 @@ class Direct(Route):
 
     def __init__(self, path: str, take: Take) -> None:
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            scope["route"] = self
             await take(scope, await _whole_body(receive))
             await send({"type": "http.response.start", "status": 200, "headers": [_NO_BODY]})
             await send({"type": "http.response.body", "body": b""})
@@ -120,28 +130,27 @@ class Edge:
             await self._app(scope, receive, send)
             return
         headers = {name: value for name, value in scope["headers"] if name in _READ}
+        exchange = Exchange(scope, headers.get(b"traceparent", b"").decode("latin-1"))
         refusal = self._refusal(headers)
         if refusal is not None:
             answer = errors.problem(refusal.status, refusal.slug, refusal.title)
-            await answer(scope, receive, send)
+            try:
+                await answer(scope, receive, send)
+            finally:
+                exchange.end(scope, refusal.status)
             return
         request_id = headers.get(b"x-request-id", b"").decode("latin-1")
         if not _REQUEST_ID.match(request_id):
             request_id = secrets.token_hex(16)
-        traceparent = headers.get(b"traceparent", b"").decode("latin-1")
-        if not _TRACEPARENT.match(traceparent):
-            traceparent = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
         scope.setdefault("state", {})["metadata"] = Metadata(
             ip=self._client(headers, scope),
             user_agent=_printable(headers.get(b"user-agent", b"").decode("latin-1")),
             correlation_id=request_id,
-            traceparent=traceparent,
+            traceparent=exchange.traceparent,
         )
-        structlog.contextvars.bind_contextvars(
-            request_id=request_id, trace_id=traceparent.split("-")[1]
-        )
+        structlog.contextvars.bind_contextvars(request_id=request_id, trace_id=exchange.trace_id)
 
-        seen = 0
+        seen = status = 0
 
         async def counted() -> Message:
             nonlocal seen
@@ -152,7 +161,9 @@ class Edge:
             return message
 
         async def tagged(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 message["headers"].append((b"x-request-id", request_id.encode()))
                 if seen > self._max_body:  # or the server would go on reading what has no end
                     message["headers"].append((b"connection", b"close"))
@@ -160,7 +171,13 @@ class Edge:
 
         try:
             await self._app(scope, counted, tagged)
+        except ClientDisconnect:
+            raise
+        except Exception:
+            status = status or 500  # answered outside of us
+            raise
         finally:
+            exchange.end(scope, status)
             structlog.contextvars.unbind_contextvars("request_id", "trace_id")
 
     def _refusal(self, headers: dict[bytes, bytes]) -> type[errors.Problem] | None:
@@ -214,6 +231,7 @@ def create_app(
         title=f"Rookery {name}",
         lifespan=lifespan,
         redoc_url=None,
+        telemetry=_NO_TELEMETRY,
         docs_url="/docs",
     )
     app.router.route_class = StrictRoute

@@ -11,6 +11,8 @@ from typing import Any
 import orjson
 import structlog
 
+from libs.chassis.telemetry import add_trace
+
 _SECRET_KEY = re.compile(
     r"password|passwd|secret|token|authorization|cookie|api_?key|signature|code_verifier|otp",
     re.IGNORECASE,
@@ -39,6 +41,7 @@ def configure(service: str, level: str = "INFO") -> None:
     """Route structlog and the standard library's logging through the same JSON lines."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        add_trace,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,

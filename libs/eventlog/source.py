@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from libs.contracts.envelope import headers_of
+from libs.contracts.traces import is_sampled
 from libs.messaging.producer import Message
 
 Row = Any
@@ -52,6 +53,7 @@ def message(
 ) -> Message:
     """A message of these values as `headers_of` takes them; `metadata` is the column's JSON."""
     key = stream.encode()
+    known: dict[str, str] = orjson.loads(metadata)
     return Message(
         key=key,
         value=data,
@@ -62,9 +64,10 @@ def message(
             time=time,
             stream=key,
             workspace_id=workspace_id,
-            metadata=orjson.loads(metadata),
+            metadata=known,
         ),
         timestamp_ms=int(time.timestamp() * 1000),
+        traced=is_sampled(known.get("traceparent")),
     )
 
 

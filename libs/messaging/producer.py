@@ -22,12 +22,16 @@ _partition = DefaultPartitioner()
 
 
 class Message(NamedTuple):
-    """What goes on a topic. `timestamp_ms` is the event's time; None is the present."""
+    """What goes on a topic. `timestamp_ms` is the event's time; None is the present.
+
+    `traced` says that its header `traceparent` is of a sampled trace.
+    """
 
     key: bytes
     value: bytes | None
     headers: list[tuple[str, bytes]]
     timestamp_ms: int | None = None
+    traced: bool = False
 
 
 class Producer:

@@ -7,7 +7,8 @@ the relay to each reader. Nothing of an event's data is in a span.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode
 
 from libs.contracts import traces
+from libs.messaging.producer import Message
 
 # A topic that is fed again, or read again for a rebuild, must not begin the traces of months anew.
 TRACED_FOR = timedelta(hours=1)
@@ -33,53 +35,64 @@ def place_of(traceparent: str | None, happened_at: datetime, now: datetime) -> S
     return traces.span_context(traceparent)
 
 
-class Sending:
-    """The spans of one batch from log to topic: `begin` each event, then `end` them all."""
+def recording() -> bool:
+    """Whether this process records spans at all."""
+    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
-    def __init__(self, topic: str) -> None:
-        self._topic = topic
-        self._spans: list[Span] = []
 
-    def begin(
-        self,
-        traceparent: str | None,
-        *,
-        event_id: UUID,
-        wire_type: str,
-        happened_at: datetime,
-        partition: int,
-    ) -> str | None:
-        """The traceparent that the message is to carry; the event's own if it is not traced."""
-        if traceparent is None or not traces.is_sampled(traceparent):
-            return traceparent
-        parent = place_of(traceparent, happened_at, datetime.now(UTC))
+@contextmanager
+def sending(
+    topic: str, batches: Mapping[int, Sequence[Message]], traced: Sequence[tuple[int, int]]
+) -> Iterator[None]:
+    """Trace the messages at these places while the batches are sent inside.
+
+    A place is a partition and an index in its batch. Each message there carries its own new span
+    from now on, in place of the event's. What is raised inside fails the spans.
+    """
+    spans = _begin(topic, batches, traced) if traced and recording() else ()
+    try:
+        yield
+    except BaseException as error:
+        for span in spans:
+            span.set_status(Status(StatusCode.ERROR))
+            span.set_attribute("error.type", type(error).__name__)
+        raise
+    finally:
+        for span in spans:
+            span.end()
+
+
+def _begin(
+    topic: str, batches: Mapping[int, Sequence[Message]], traced: Sequence[tuple[int, int]]
+) -> list[Span]:
+    now = datetime.now(UTC)
+    spans = []
+    for partition, index in traced:
+        message = batches[partition][index]
+        headers = dict(message.headers)
+        given = headers["traceparent"]
+        happened_at = datetime.fromtimestamp((message.timestamp_ms or 0) / 1000, UTC)
+        parent = place_of(given.decode(), happened_at, now)
         if parent is None:
-            return traceparent
+            continue
         span = _TRACER.start_span(
-            f"send {self._topic}",
+            f"send {topic}",
             context=traces.within(parent),
             kind=SpanKind.PRODUCER,
             attributes={
                 "messaging.system": "kafka",
                 "messaging.operation.name": "send",
                 "messaging.operation.type": "send",
-                "messaging.destination.name": self._topic,
+                "messaging.destination.name": topic,
                 "messaging.destination.partition.id": str(partition),
-                "cloudevents.event_id": str(event_id),
-                "cloudevents.event_type": wire_type,
+                "cloudevents.event_id": headers["ce_id"].decode(),
+                "cloudevents.event_type": headers["ce_type"].decode(),
             },
         )
-        self._spans.append(span)
-        return traces.traceparent_of(span)
-
-    def end(self, error: BaseException | None = None) -> None:
-        """They are acknowledged, or failed with `error` and will be sent again. Idempotent."""
-        for span in self._spans:
-            if error is not None:
-                span.set_status(Status(StatusCode.ERROR))
-                span.set_attribute("error.type", type(error).__name__)
-            span.end()
-        self._spans.clear()
+        place = message.headers.index(("traceparent", given))
+        message.headers[place] = ("traceparent", traces.traceparent_of(span).encode())
+        spans.append(span)
+    return spans
 
 
 class Processed:

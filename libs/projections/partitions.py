@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterable
 
 import structlog
@@ -16,6 +17,7 @@ from libs.projections.checkpoints import Checkpoint, Fenced
 from libs.projections.limits import Limits, PoisonMeter
 from libs.projections.reader import Reader
 from libs.projections.sift import Record, Sifted, sift
+from libs.projections.traced import trace_batch
 from libs.projections.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)
@@ -60,6 +62,8 @@ class Partitions:
         async with self._working:
             for place in places:
                 self.places.pop(place, None)
+                # Its lag is another instance's to tell.
+                metrics.LAG.remove(self._reader.name, f"{place.topic}-{place.partition}")
 
     async def find(self, consumer: AIOKafkaConsumer) -> None:
         """Load and seek to the checkpoint of every partition newly ours. Raises Retry."""
@@ -111,6 +115,7 @@ class Partitions:
         records: list[Record],
     ) -> None:
         key = (self._topic(place), place.partition)
+        began = time.perf_counter()
         try:
             letters = await batch.commit(
                 self._engine,
@@ -133,7 +138,16 @@ class Partitions:
             raise
         self._meters[place].accept()
         self.places[place] = sifted.checkpoint
-        self._count(sifted, len(letters), len(records))
+        seconds = time.perf_counter() - began
+        self._count(sifted, len(letters), len(records), seconds)
+        trace_batch(
+            sifted,
+            reader=self._reader.name,
+            place=key,
+            letters=letters,
+            messages=len(records),
+            seconds=seconds,
+        )
         for letter in letters:
             log.error(
                 "dead letter",
@@ -215,13 +229,19 @@ class Partitions:
                     self.places.pop(place, None)
         self._show_stopped()
 
-    def _count(self, sifted: Sifted, dead: int, records: int) -> None:
+    def _count(self, sifted: Sifted, dead: int, records: int, seconds: float) -> None:
         self._watchdog.progress()
         name = self._reader.name
         metrics.BATCHES.labels(name).observe(records)
         metrics.APPLIED.labels(name).inc(max(0, len(sifted.events) + len(sifted.poison) - dead))
         metrics.DUPLICATES.labels(name).inc(sifted.duplicates)
         metrics.DEAD.labels(name).inc(dead)
+        metrics.BATCH_DURATION.labels(name).observe(seconds)
+        now = time.time()
+        metrics.LAST_PROGRESS.labels(name).set(now)
+        if sifted.events:
+            happened = sifted.events[0].envelope.time.timestamp()
+            metrics.DELAY.labels(name).observe(max(0.0, now - happened))
 
     def _show_stopped(self) -> None:
         stopped = sum(1 for place in self.places.values() if place.stopped_reason is not None)

@@ -77,6 +77,7 @@ class Runner:
             watchdog=self._watchdog,
         )
         self._taking: _Taking | None = None
+        metrics.LAST_ERROR.labels(reader.name)  # there from the start, 0 for never
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read until `stop` is set; a broken broker or database is waited for, in order."""
@@ -87,6 +88,8 @@ class Runner:
                 await self._session(stop)
             except (KafkaError, OSError, TimeoutError, Stalled) as error:
                 failures = 0 if time.monotonic() - started > 10 else failures + 1
+                metrics.INTERRUPTIONS.labels(self.reader.name).inc()
+                metrics.LAST_ERROR.labels(self.reader.name).set_to_current_time()
                 log.warning("reader interrupted", reader=self.reader.name, error=repr(error)[:200])
                 await _pause(stop, _BACKOFF[min(failures, len(_BACKOFF)) - 1])
 
@@ -129,6 +132,7 @@ class Runner:
                 backoff = 0
             except Retry as retry:
                 metrics.RETRIES.labels(self.reader.name).inc()
+                metrics.LAST_ERROR.labels(self.reader.name).set_to_current_time()
                 log.warning(
                     "database not there, waiting", reader=self.reader.name, error=str(retry)
                 )
@@ -207,6 +211,7 @@ class Runner:
         """Say so; the partitions themselves are found in the assignment."""
         self._watchdog.inside()
         metrics.PARTITIONS.labels(self.reader.name).set(len(places))
+        metrics.LAST_PROGRESS.labels(self.reader.name).set_to_current_time()
         log.info("partitions assigned", reader=self.reader.name, count=len(places))
 
 

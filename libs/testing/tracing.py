@@ -20,6 +20,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from libs.chassis.sampling import Share, sampler
 from libs.chassis.telemetry import TELEMETRY
+from libs.messaging import tracing as messages
 from libs.testing.serving import serve
 
 
@@ -37,6 +38,8 @@ def recording(*modules: ModuleType, share: float = 1.0) -> Iterator[InMemorySpan
         patch.setattr(TELEMETRY, "share", kept)
         for module in modules:
             patch.setattr(module, "_TRACER", provider.get_tracer("test"))
+            if module is messages:
+                patch.setattr(module, "recording", lambda: True)
         yield spans
     provider.shutdown()
 
@@ -73,7 +76,8 @@ class Collector:
 async def collecting() -> AsyncIterator[Collector]:
     """A receiver of traces on a free port; `url` is for `OTEL_EXPORTER_OTLP_ENDPOINT`."""
     collector = Collector()
-    app = FastAPI()
+    # Its own process may be told to report to it.
+    app = FastAPI(telemetry={"auto_configure": False, "tracing": False})
 
     @app.post("/v1/traces")
     async def traces(request: Request) -> Response:

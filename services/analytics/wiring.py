@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from libs.chassis.clock import Clock
+from libs.chassis.counting import DEAD_LETTERS, keep_counting
 from libs.chassis.entry import Service
 from libs.chassis.foundation import Foundation
 from libs.chassis.members import members
@@ -50,7 +51,8 @@ def wire(settings: AnalyticsSettings, *, clock: Clock | None = None) -> Service:
         workers={
             "partitions": keep_partitions(
                 foundation.worker, metrics_snapshots.TABLE, foundation.clock
-            )
+            ),
+            "counts": keep_counting(foundation.worker, [DEAD_LETTERS], foundation.clock),
         },
         close=foundation.close,
     )

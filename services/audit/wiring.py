@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from libs.chassis.clock import Clock
+from libs.chassis.counting import DEAD_LETTERS, keep_counting
 from libs.chassis.entry import Service
 from libs.chassis.foundation import Foundation
 from libs.chassis.members import members
@@ -31,5 +32,6 @@ def wire(settings: AuditSettings, *, clock: Clock | None = None) -> Service:
         migrations=MIGRATIONS,
         app=app,
         runners=[foundation.runner(members("audit")), foundation.runner(trail.READER)],
+        workers={"counts": keep_counting(foundation.worker, [DEAD_LETTERS], foundation.clock)},
         close=foundation.close,
     )

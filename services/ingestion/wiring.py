@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from libs.chassis.clock import Clock
+from libs.chassis.counting import keep_counting
 from libs.chassis.database import connect
 from libs.chassis.entry import Service
 from libs.chassis.foundation import Foundation
@@ -25,6 +26,7 @@ from services.ingestion.poller import Poller
 from services.ingestion.projections.routes import routes
 from services.ingestion.quarantine import keep_releasing
 from services.ingestion.settings import IngestionSettings
+from services.ingestion.tallies import TALLIES
 from services.ingestion.translate import source
 from services.ingestion.webhooks import Webhooks
 
@@ -106,6 +108,7 @@ def wire(settings: IngestionSettings, *, clock: Clock | None = None) -> Service:
             "partitions": keep_partitions(foundation.worker, "events", clock),
             "releases": keep_releasing(foundation.worker, foundation.notifier, clock),
             "polls": poller.run,
+            "counts": keep_counting(foundation.worker, TALLIES, clock),
         },
         close=close,
     )

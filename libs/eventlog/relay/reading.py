@@ -26,7 +26,8 @@ class Batch:
     """Rows of the log, as messages by partition.
 
     `cursor` is the last row's, `last` each partition's last message's, both those before it where
-    there are none. `untold` are the rows without a message, and why.
+    there are none. `untold` are the rows without a message, and why; `traced` the messages of
+    sampled traces, by partition and place in it.
     """
 
     rows: int
@@ -34,6 +35,7 @@ class Batch:
     last: Mapping[int, Cursor]
     messages: Mapping[int, Sequence[Message]]
     untold: Sequence[tuple[Row, str]]
+    traced: Sequence[tuple[int, int]] = ()
 
     @property
     def full(self) -> bool:
@@ -73,6 +75,7 @@ class LogReader:
         last = dict(last)
         messages: dict[int, list[Message]] = {}
         untold: list[tuple[Row, str]] = []
+        traced: list[tuple[int, int]] = []
         cursor = after
         for number, row in enumerate(rows, start=1):
             cursor = Cursor(row.log_xid, row.log_position)
@@ -89,11 +92,14 @@ class LogReader:
                     partition = self._partition_of(message.key)
                     previous = last.get(partition, BEGINNING)
                     message.headers.append(cursor_to_header(cursor, previous))
-                    messages.setdefault(partition, []).append(message)
+                    batch = messages.setdefault(partition, [])
+                    if message.traced:
+                        traced.append((partition, len(batch)))
+                    batch.append(message)
                     last[partition] = cursor
             if number % _ROWS_IN_A_STRETCH == 0:
                 await asyncio.sleep(0)
-        return Batch(len(rows), cursor, last, messages, untold)
+        return Batch(len(rows), cursor, last, messages, untold, traced)
 
 
 async def set_aside(

@@ -16,8 +16,19 @@ from psycopg.rows import namedtuple_row
 from libs.contracts.envelope import BEGINNING
 from libs.eventlog.notify import CHANNEL
 from libs.eventlog.relay import position as place
+from libs.eventlog.relay.backlog import observe_backlog
 from libs.eventlog.relay.horizon import observe_horizon, refuse_the_future
-from libs.eventlog.relay.metrics import BATCHES, LEADING, REFED, RELAYED
+from libs.eventlog.relay.metrics import (
+    BATCHES,
+    DELAY,
+    INTERRUPTIONS,
+    LAG,
+    LAST_ACKNOWLEDGED,
+    LEADING,
+    REFED,
+    RELAYED,
+    SEND_DURATION,
+)
 from libs.eventlog.relay.position import Deposed, Position
 from libs.eventlog.relay.reading import Batch, LogReader, set_aside
 from libs.eventlog.restored import refuse_topic_ahead
@@ -26,6 +37,7 @@ from libs.messaging.cluster import Cluster
 from libs.messaging.config import BrokerConfig
 from libs.messaging.producer import Producer
 from libs.messaging.topics import ensure_topics
+from libs.messaging.tracing import sending
 
 log = structlog.get_logger(__name__)
 
@@ -71,6 +83,7 @@ class Relay:
             ) as error:
                 # A spell of good work wipes the slate clean.
                 failures = 0 if time.monotonic() - started > 10 else failures + 1
+                INTERRUPTIONS.labels(self.source.name).inc()
                 log.warning("relay interrupted", relay=self.source.name, error=_brief(error))
                 await _pause(stop, _BACKOFF[min(failures, len(_BACKOFF)) - 1])
             except FedAgain:
@@ -79,6 +92,7 @@ class Relay:
                 log.warning("relay deposed", relay=self.source.name)
             finally:
                 LEADING.labels(self.source.name).set(0)
+                LAG.labels(self.source.name).set(0)  # the next leader's to tell
 
     async def _connect(self) -> psycopg.AsyncConnection[Row]:
         return await psycopg.AsyncConnection.connect(
@@ -147,6 +161,7 @@ class Relay:
                     if time.monotonic() - checked > BROKER_CHECK_SECONDS:
                         position = await self._check_broker(connection, cluster, position)
                         await observe_horizon(connection, self.source.name)
+                        await observe_backlog(connection, self.source, position.cursor)
                         checked = time.monotonic()
                     if not batch.full:
                         await _notified(connection, POLL_SECONDS)
@@ -168,7 +183,10 @@ class Relay:
         An acknowledgement counts only if the cluster is still the one that was fed so far: the
         library connects again unasked, and an emptied broker may acknowledge as well.
         """
-        ends = await producer.send(self.source.topic, batch.messages)
+        began = time.perf_counter()
+        with sending(self.source.topic, batch.messages, batch.traced):
+            ends = await producer.send(self.source.topic, batch.messages)
+        SEND_DURATION.labels(self.source.name).observe(time.perf_counter() - began)
         found = await cluster.cluster_id()
         if found != position.cluster_id:
             await self._feed_again(connection, position, found, "another cluster")
@@ -193,6 +211,11 @@ class Relay:
         BATCHES.labels(self.source.name).observe(batch.rows)
         count = sum(len(messages) for messages in batch.messages.values())
         RELAYED.labels(self.source.name).inc(count)
+        if count:
+            now = time.time()
+            LAST_ACKNOWLEDGED.labels(self.source.name).set(now)
+            first = min(messages[0].timestamp_ms or 0 for messages in batch.messages.values())
+            DELAY.labels(self.source.name).observe(max(0.0, now - first / 1000))
 
     async def _check_broker(
         self, connection: psycopg.AsyncConnection[Row], cluster: Cluster, position: Position

@@ -13,7 +13,8 @@ from opentelemetry.trace import SpanContext
 
 from libs.contracts import traces
 from libs.messaging import tracing
-from libs.messaging.tracing import Processed, Sending, place_of, record_batch
+from libs.messaging.producer import Message
+from libs.messaging.tracing import Processed, place_of, record_batch, sending
 from libs.testing.tracing import recording
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -29,14 +30,16 @@ def spans() -> Iterator[InMemorySpanExporter]:
         yield spans
 
 
-def begin(sending: Sending, traceparent: str | None, ago: timedelta = timedelta(0)) -> str | None:
-    return sending.begin(
-        traceparent,
-        event_id=EVENT,
-        wire_type=TYPE,
-        happened_at=datetime.now(UTC) - ago,
-        partition=3,
-    )
+def message(traceparent: str | None, ago: timedelta = timedelta(0)) -> Message:
+    headers = [("ce_id", str(EVENT).encode()), ("ce_type", TYPE.encode())]
+    if traceparent is not None:
+        headers.append(("traceparent", traceparent.encode()))
+    moment = datetime.now(UTC) - ago
+    return Message(b"k", b"{}", headers, int(moment.timestamp() * 1000), traced=True)
+
+
+def carried(message: Message) -> str:
+    return dict(message.headers)["traceparent"].decode()
 
 
 def place(span: ReadableSpan) -> SpanContext:
@@ -46,33 +49,41 @@ def place(span: ReadableSpan) -> SpanContext:
 
 
 def test_a_message_carries_the_span_that_sent_it(spans: InMemorySpanExporter) -> None:
-    sending = Sending("ingestion.events")
-    carried = begin(sending, SAMPLED)
-    assert spans.get_finished_spans() == ()
-    sending.end()
+    other, ours = message(UNSAMPLED), message(SAMPLED)
+    with sending("ingestion.events", {3: [other, ours]}, [(3, 1)]):
+        assert spans.get_finished_spans() == ()
     [span] = spans.get_finished_spans()
-    assert carried == f"00-{TRACE}-{place(span).span_id:016x}-01"
+    assert carried(ours) == f"00-{TRACE}-{place(span).span_id:016x}-01"
+    assert carried(other) == UNSAMPLED
     assert span.parent is not None
     assert span.parent.span_id == int(SPAN, 16)
     assert span.attributes is not None
     assert span.attributes["messaging.destination.partition.id"] == "3"
+    assert span.attributes["cloudevents.event_id"] == str(EVENT)
     assert span.status.is_ok
 
 
-@pytest.mark.parametrize("given", [UNSAMPLED, None, "", "junk-01"])
-def test_what_is_not_sampled_passes_as_it_is(
-    spans: InMemorySpanExporter, given: str | None
-) -> None:
-    sending = Sending("ingestion.events")
-    assert begin(sending, given) == given
-    sending.end()
+@pytest.mark.parametrize("given", [UNSAMPLED, "", "junk-01"])
+def test_what_is_not_sampled_passes_as_it_is(spans: InMemorySpanExporter, given: str) -> None:
+    ours = message(given)
+    with sending("ingestion.events", {3: [ours]}, [(3, 0)]):
+        pass
+    assert carried(ours) == given
     assert spans.get_finished_spans() == ()
 
 
+def test_without_a_collector_a_sampled_message_passes_as_it_is() -> None:
+    ours = message(SAMPLED)
+    with sending("ingestion.events", {3: [ours]}, [(3, 0)]):
+        pass
+    assert carried(ours) == SAMPLED
+
+
 def test_old_events_of_a_topic_fed_again_begin_no_traces(spans: InMemorySpanExporter) -> None:
-    sending = Sending("ingestion.events")
-    assert begin(sending, SAMPLED, ago=timedelta(hours=2)) == SAMPLED
-    sending.end()
+    ours = message(SAMPLED, ago=timedelta(hours=2))
+    with sending("ingestion.events", {3: [ours]}, [(3, 0)]):
+        pass
+    assert carried(ours) == SAMPLED
     assert spans.get_finished_spans() == ()
     now = datetime.now(UTC)
     assert place_of(SAMPLED, now - timedelta(hours=2), now) is None
@@ -80,10 +91,11 @@ def test_old_events_of_a_topic_fed_again_begin_no_traces(spans: InMemorySpanExpo
 
 
 def test_a_batch_that_could_not_be_sent_fails_its_spans(spans: InMemorySpanExporter) -> None:
-    sending = Sending("ingestion.events")
-    begin(sending, SAMPLED)
-    sending.end(TimeoutError("10.0.0.7 did not answer"))
-    sending.end()
+    with (
+        pytest.raises(TimeoutError),
+        sending("ingestion.events", {3: [message(SAMPLED)]}, [(3, 0)]),
+    ):
+        raise TimeoutError("10.0.0.7 did not answer")
     [span] = spans.get_finished_spans()
     assert not span.status.is_ok
     assert span.attributes is not None

@@ -50,8 +50,8 @@ class Soak:
             raise
         kinds = Counter(strike.target.split("-")[0] for strike in self._storm.strikes)
         print(
-            f"soak: {self._sent} webhooks, {self._events} events, "
-            f"{len(self._storm.strikes)} faults ({kinds}); all applied after"
+            f"soak: {self._sent} requests, {self._events} events, "
+            f"{len(self._storm.strikes)} faults ({dict(kinds)}); all applied after"
             f" {sorted(round(each, 1) for each in self._recoveries)} s",
             flush=True,
         )

@@ -122,12 +122,14 @@ def headers_of(
     lower case with hyphens, `time` is aware, `metadata` has the fields of Metadata that are known.
     Raises KeyError for others.
     """
+    if time.tzinfo is not UTC:
+        time = time.astimezone(UTC)
     headers = [
         _SPEC_VERSION_HEADER,
         ("ce_id", id.encode()),
         (type_header, type.encode()),
         ("ce_source", source.encode()),
-        ("ce_time", time.astimezone(UTC).isoformat().encode()),
+        ("ce_time", time.isoformat().encode()),
         ("ce_subject", stream),
         _CONTENT_TYPE_HEADER,
     ]

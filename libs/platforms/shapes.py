@@ -16,7 +16,7 @@ _LONGEST_ID = 255
 def dig(value: Any, *path: str | int) -> Any:
     """The value at the end of a path of keys and indexes; None where the path ends early."""
     for step in path:
-        if isinstance(step, str) and isinstance(value, dict):
+        if isinstance(value, dict):
             value = value.get(step)
         elif isinstance(step, int) and isinstance(value, list) and len(value) > step:
             value = value[step]

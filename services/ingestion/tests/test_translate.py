@@ -44,10 +44,14 @@ def log() -> Source:
 
 def row(type_: str, payload: dict[str, Any]) -> SimpleNamespace:
     """A row as the relay reads it."""
+    event, workspace, account = uuid4(), uuid4(), uuid4()
     return SimpleNamespace(
-        id=uuid4(),
-        workspace_id=uuid4(),
-        social_account_id=uuid4(),
+        id=event,
+        id_text=str(event),
+        workspace_id=workspace,
+        workspace_text=str(workspace),
+        social_account_id=account,
+        stream=f"account-{account}",
         platform="instagram",
         type=type_,
         payload=orjson.dumps(payload).decode(),

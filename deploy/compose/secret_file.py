@@ -44,6 +44,7 @@ REQUIRED: Mapping[str, Callable[[], str]] = {
     "ROOKERY_FERNET_KEYS": _fernet,
     "IDENTITY_SIGNING_KEYS": _key,
     "IDENTITY_PEPPER": _word,
+    "GRAFANA_PASSWORD": _word,
 }
 """What Compose refuses to start without, and how each is made."""
 

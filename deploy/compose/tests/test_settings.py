@@ -13,15 +13,19 @@ from libs.chassis.settings import ServiceSettings
 from libs.testing.servers.kafka_dist import VERSION as KAFKA
 
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
+INCLUDED = (ROOT / "docker-compose.observability.yml").read_text()
+BOTH = COMPOSE + INCLUDED
 EXAMPLE = ROOT / ".env.example"
 VARIABLE = re.compile(r"\$\{([A-Z0-9_]+):([-?])([^}]*)\}")
 # Read by Compose itself.
 COMPOSES_OWN = {"COMPOSE_PROFILES"}
+# Read by `libs/chassis/telemetry.py`, under OpenTelemetry's names.
+TELEMETRY = {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER_ARG"}
 
 
 def _variables(kind: str) -> dict[str, str]:
     """The variables with a default (`-`) or without (`?`), and what follows."""
-    return {name: rest for name, sort, rest in VARIABLE.findall(COMPOSE) if sort == kind}
+    return {name: rest for name, sort, rest in VARIABLE.findall(BOTH) if sort == kind}
 
 
 def _block(name: str) -> dict[str, str]:
@@ -49,7 +53,7 @@ def _names(settings: type[ServiceSettings]) -> dict[str, str]:
 
 
 def test_every_variable_is_read_with_a_default_or_demanded() -> None:
-    assert len(re.findall(r"\$\{", COMPOSE)) == len(VARIABLE.findall(COMPOSE))
+    assert len(re.findall(r"\$\{", BOTH)) == len(VARIABLE.findall(BOTH))
     assert not set(_variables("-")) & set(_variables("?"))
 
 
@@ -62,7 +66,7 @@ def test_the_example_documents_every_variable_and_its_default() -> None:
 
 
 def test_a_variable_has_the_same_default_everywhere() -> None:
-    found = {(name, rest) for name, sort, rest in VARIABLE.findall(COMPOSE) if sort == "-"}
+    found = {(name, rest) for name, sort, rest in VARIABLE.findall(BOTH) if sort == "-"}
     assert len(found) == len(_variables("-"))
 
 
@@ -72,7 +76,7 @@ def test_what_is_demanded_is_what_is_made() -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_is_given_every_setting_it_has(service: str) -> None:
-    given = {*_block("environment"), *_block(service)}
+    given = {*_block("environment"), *_block(service)} - TELEMETRY
     wanted = set(_names(_settings(service)).values()) - {f"{service.upper()}_OWNER_DATABASE_URL"}
     assert given == wanted
 
@@ -83,6 +87,7 @@ def test_a_default_of_compose_is_the_services_own(
 ) -> None:
     secrets = {name: make() for name, make in secret_file.REQUIRED.items()}
     given = {**_block("environment"), **_block(service)}
+    given = {name: value for name, value in given.items() if name not in TELEMETRY}
     for name, value in given.items():
         full = VARIABLE.sub(lambda m: secrets.get(m[1], m[3]), value.strip('"'))
         monkeypatch.setenv(name, full)
@@ -103,9 +108,9 @@ def test_the_simulators_values_are_variables() -> None:
 
 def test_images_are_pinned_and_kafkas_is_the_one_that_is_tested() -> None:
     dockerfile = (ROOT / "deploy/images/Dockerfile").read_text()
-    images = re.findall(r"image: (docker\.io/\S+)", COMPOSE)
+    images = re.findall(r"image: (docker\.io/\S+)", BOTH)
     images += re.findall(r"^ARG PYTHON=(\S+)", dockerfile, re.MULTILINE)
-    assert len(images) == 4
+    assert len(images) == 7
     assert all(re.search(r":v?\d+\.\d+\.?\d*", image) for image in images)
     assert f"docker.io/apache/kafka:{KAFKA}" in images
 

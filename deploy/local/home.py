@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Raised when data written by an older layout can no longer be used.
 LAYOUT = "1"
 # Costly to fetch again, and independent of the layout.
-_KEPT_BY_RESET = {"kafka", "lock"}
+_KEPT_BY_RESET = {"barman", "kafka", "lock"}
 
 
 class Home:

@@ -101,7 +101,7 @@ def fill(file: Path, example: Path, given: Mapping[str, str]) -> list[str]:
         line = f"{name}={value}"
         # Where it stands empty or as a commented default; else at the end.
         place = re.compile(rf"^(?:# ?)?{name}=.*$", re.MULTILINE)
-        text, found = place.subn(lambda _, line=line: line, text, count=1)
+        text, found = place.subn(line.replace("\\", r"\\"), text, count=1)
         if not found:
             text = text.rstrip("\n") + f"\n{line}\n"
     if values or not file.exists():

@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -31,7 +32,7 @@ def databases(env: Mapping[str, str]) -> None:
     url = env["POSTGRES_URL"]
     for service in SERVICES:
         passwords = {role: env[f"{service}_{role}_PASSWORD".upper()] for role in ROLES}
-        _patiently(lambda s=service, p=passwords: provision(url, s, p), psycopg.OperationalError)
+        _patiently(partial(provision, url, service, passwords), psycopg.OperationalError)
 
 
 def topics(env: Mapping[str, str]) -> None:

@@ -36,7 +36,7 @@ def _block(name: str) -> dict[str, str]:
 
 def _settings(service: str) -> type[ServiceSettings]:
     module = import_module(f"services.{service}.settings")
-    found = getattr(module, f"{service.title()}Settings")
+    found: type[ServiceSettings] = getattr(module, f"{service.title()}Settings")
     assert issubclass(found, ServiceSettings)
     return found
 

@@ -33,7 +33,7 @@ MAX_RECORDS = 1_000
 HINT_SECONDS = 5.0
 REBALANCE_MS = 15_000
 # So many messages are sifted before the batch under way gets its turn.
-_AT_ONCE = 32
+_AT_ONCE = 64
 _BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 

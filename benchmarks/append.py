@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[1]
 SECRET = "benchmark-app-secret"
 ACCOUNTS = 100
 # Enough for some seconds a round, so that checkpoints and the collector take their share.
-WEBHOOKS = {1: 30_000, 10: 8_000}
+WEBHOOKS = {1: 20_000, 10: 5_000}
 
 _ROUTES = """
 INSERT INTO account_routes
@@ -153,6 +153,11 @@ class _Bench:
         outcome = await self._send(self.no_op, "no-op")
         return outcome.acknowledged / outcome.seconds
 
+    async def respond_as_fastapi(self) -> float:
+        """Requests/s of the no-op that FastAPI serves."""
+        outcome = await self._send(self.no_op, "FastAPI no-op", path="/fastapi/instagram")
+        return outcome.acknowledged / outcome.seconds
+
     async def copy(self) -> float:
         """Rows/s of COPY on one connection: the rows, and as many a commit, as the service just had."""
         return await asyncio.to_thread(self._copy)
@@ -174,8 +179,16 @@ class _Bench:
                         copy.write_row(row)
             return len(rows) / (time.perf_counter() - started)
 
-    async def _send(self, server: _Server, what: str) -> Outcome:
-        load = Load(server.port, SECRET, self.webhooks, self.changes, next(self.numbers), ACCOUNTS)
+    async def _send(self, server: _Server, what: str, path: str = Load.path) -> Outcome:
+        load = Load(
+            server.port,
+            SECRET,
+            self.webhooks,
+            self.changes,
+            next(self.numbers),
+            ACCOUNTS,
+            path=path,
+        )
         before = server.cpu()
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -233,7 +246,11 @@ async def measure(rounds: int, say: Callable[[str], None]) -> list[Figure]:
                     numbers,
                 )
                 series = await alternate(
-                    rounds, append=bench.append, no_op=bench.respond, COPY=bench.copy
+                    rounds,
+                    append=bench.append,
+                    no_op=bench.respond,
+                    COPY=bench.copy,
+                    FastAPI_no_op=bench.respond_as_fastapi,
                 )
                 figures += _figures(bench, series, say)
     return figures
@@ -284,6 +301,7 @@ def _figures(bench: _Bench, series: dict[str, Series], say: Callable[[str], None
             target=targets[1],
             notes=notes,
         ),
+        Figure("append", f"webhooks, {per_body}", "1/s", webhooks, series["FastAPI_no_op"]),
         Figure("append", f"server CPU, {per_body}", "µs/webhook", ours, theirs, better="lower"),
         Figure("append", f"PostgreSQL CPU, {per_body}", "µs/webhook", database, better="lower"),
     ]

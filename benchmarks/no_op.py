@@ -1,15 +1,21 @@
-"""The limit of a webhook: the same server, middleware and kind of route, which only read the body."""
+"""The limit of a webhook: the same server, middleware and kind of route, which only read the body.
+
+Beside it the same as FastAPI serves it, for comparison: what any endpoint costs that is not Direct.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from fastapi import APIRouter, Request, Response
 from pydantic_settings import SettingsConfigDict
 from starlette.types import Scope
 
 from libs.chassis.entry import Service, main
-from libs.chassis.http import Direct, create_app
+from libs.chassis.http import Direct, StrictRoute, create_app
 from libs.chassis.settings import ServiceSettings
+
+routes = APIRouter(prefix="/fastapi", route_class=StrictRoute)
 
 
 class Settings(ServiceSettings):
@@ -18,6 +24,13 @@ class Settings(ServiceSettings):
 
 async def take(_: Scope, __: bytes) -> None:
     """Whatever it is."""
+
+
+@routes.post("/{platform}")
+async def receive(platform: str, request: Request) -> Response:
+    """The same."""
+    await request.body()
+    return Response()
 
 
 async def _ready() -> None:
@@ -29,6 +42,7 @@ def build() -> Service:
     settings = Settings()
     app = create_app("no-op", ready=_ready, trusted_proxies=settings.trusted_proxies)
     app.router.routes.insert(0, Direct("/webhooks/{platform}", take))
+    app.include_router(routes)
     return Service(name="no-op", settings=settings, migrations=Path(), app=app)
 
 

@@ -26,7 +26,8 @@ from libs.platforms.signing import hexadecimal, sign
 class Load:
     """`webhooks` requests from number `first` on, each with `changes` comments nobody made before.
 
-    They are of the Instagram accounts `1` to `accounts` in turn, signed with `secret`.
+    They are of the Instagram accounts `1` to `accounts` in turn, signed with `secret`, and go to
+    `path`.
     """
 
     port: int
@@ -36,6 +37,7 @@ class Load:
     first: int = 0
     accounts: int = 100
     connections: int = 100
+    path: str = "/webhooks/instagram"
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def requests(load: Load) -> list[bytes]:
     for number in range(load.first, load.first + load.webhooks):
         content = body(number, load.changes, 1 + number % load.accounts)
         head = (
-            "POST /webhooks/instagram HTTP/1.1\r\n"
+            f"POST {load.path} HTTP/1.1\r\n"
             f"host: 127.0.0.1:{load.port}\r\n"
             "user-agent: Webhooks/1.0\r\n"
             "accept: */*\r\n"

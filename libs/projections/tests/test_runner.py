@@ -19,6 +19,7 @@ from libs.contracts.event import Event, encode
 from libs.messaging.config import BrokerConfig
 from libs.messaging.producer import Message, Producer
 from libs.messaging.topics import ensure_topics
+from libs.projections.checkpoints import Fenced
 from libs.projections.limits import Limits
 from libs.projections.reader import Poisoned, Reader, Received, reactor
 from libs.projections.runner import Runner
@@ -456,4 +457,36 @@ async def test_a_batch_that_meets_a_deadlock_is_tried_again_whole(
     async with running(runner_of(engine, broker_config, replace(tally(), apply=unlucky))):
         await Publisher(broker_config, "spine.events").publish(counted(who, 1, 3), stream="s")
         await applied(engine, {who: [1, 2, 3]})
+    assert await letters(engine) == []
+
+
+@pytest.mark.parametrize("fault", ["deadlock", "fenced"])
+async def test_what_was_sifted_behind_a_batch_that_failed_is_fetched_again(
+    spine: ServiceUrls,
+    engine_of: EngineOf,
+    broker_config: BrokerConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: str,
+) -> None:
+    """Small batches of one partition, of which each third fails while the next one is sifted."""
+    monkeypatch.setattr("libs.projections.runner.MAX_RECORDS", 10)
+    engine, who = engine_of(spine.worker), uuid4()
+    tries = 0
+
+    async def unlucky(connection: AsyncConnection, batch: Sequence[Received[Event]]) -> None:
+        nonlocal tries
+        tries += 1
+        await apply_tally(connection, batch)
+        if tries % 3:
+            return
+        if fault == "deadlock":
+            await connection.exec_driver_sql(
+                "DO $$ BEGIN RAISE EXCEPTION 'deadlock' USING ERRCODE = '40P01'; END $$"
+            )
+        raise Fenced
+
+    await Publisher(broker_config, "spine.events").publish(counted(who, 1, 100), stream="s")
+    async with running(runner_of(engine, broker_config, replace(tally(), apply=unlucky))):
+        await applied(engine, {who: list(range(1, 101))})
+    assert tries > 10
     assert await letters(engine) == []

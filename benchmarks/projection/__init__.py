@@ -8,6 +8,7 @@ import statistics
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -49,9 +50,9 @@ async def measure(
             bench = _Bench(name, events, prefixed, postgres, pids, templates)
             found = await alternate(
                 rounds,
-                runner=lambda bench=bench: bench.run("runner"),
-                unnest=lambda bench=bench: bench.run("unnest"),
-                copy=lambda bench=bench: bench.run("copy"),
+                runner=partial(bench.run, "runner"),
+                unnest=partial(bench.run, "unnest"),
+                copy=partial(bench.run, "copy"),
             )
             figures.append(bench.figure(found))
             say(f"{name}: {bench.spent()}")

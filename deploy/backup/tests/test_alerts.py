@@ -34,7 +34,7 @@ def test_the_rules_are_right_and_fire_when_they_should(arguments: list[str]) -> 
 
 def test_each_alert_asks_for_what_is_measured_and_has_a_page() -> None:
     measured = {metric.name for metric in REGISTRY.collect()}
-    assert metrics.LAST_SUCCESS.describe()[0].name in measured  # the import made them
+    assert {metric.name for metric in metrics.LAST_SUCCESS.describe()} <= measured
     headings = {
         line.lstrip("# ").strip().lower()
         for line in (ROOT / "docs" / "operations.md").read_text().splitlines()

@@ -6,14 +6,14 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from ipaddress import ip_address
 from typing import Any
 from uuid import uuid4
 
 import httpx
-import psycopg
 import pytest
 
-from harness.stack import PLATFORMS, Person, Stack, running_stack, until
+from harness.stack import PLATFORMS, TARGET, Person, Stack, running_stack, until
 
 EVENTS = {
     "instagram": "comments",
@@ -269,7 +269,11 @@ def test_the_trail_says_who_did_it_and_from_where(team: Team) -> None:
     assert entry["actor_id"] == team.person.user_id
     assert entry["entity_type"] == "account"
     created = team.person.get(f"{team.base}/audit-logs", action="workspace.created")["items"]
-    assert (created[0]["user_agent"], created[0]["ip_address"]) == ("e2e/1", "127.0.0.1")
+    assert created[0]["user_agent"] == "e2e/1"
+    if TARGET == "local":
+        assert created[0]["ip_address"] == "127.0.0.1"
+    else:  # the engine's side of the published port
+        assert ip_address(created[0]["ip_address"]).is_private
 
 
 def test_pages_neither_skip_nor_repeat(team: Team) -> None:
@@ -329,30 +333,16 @@ def _days_before(moment: str, days: int) -> str:
 
 def test_no_secret_reaches_a_log_an_event_or_the_trail(stack: Stack, team: Team) -> None:
     """Planted: the passwords of this run and the platform's tokens; looked for everywhere."""
-    with psycopg.connect(_database(stack, "identity")) as connection:
-        assert connection.execute("SELECT count(*) FROM users").fetchone() != (0,)
     canaries = {
         team.person.password,
         team.person.http.headers["authorization"].removeprefix("Bearer "),
         *stack.local["webhook_secrets"].values(),
     }
-    for service in stack.local["services"]:
-        with psycopg.connect(_database(stack, service)) as connection:
-            tables = connection.execute(
-                "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
-            ).fetchall()
-            for (table,) in tables:
-                for canary in canaries:
-                    found = connection.execute(
-                        f'SELECT count(*) FROM "{table}" t WHERE t::text LIKE %s', [f"%{canary}%"]
-                    ).fetchone()
-                    assert found == (0,), f"a secret in {service}.{table}"
-    logs = [path for path in (stack.home / "logs").rglob("*") if path.is_file()]
-    assert logs
-    for path in logs:
-        content = path.read_text(errors="replace")
-        assert not any(canary in content for canary in canaries), f"a secret in {path.name}"
-
-
-def _database(stack: Stack, service: str) -> str:
-    return str(stack.local["database"]).rsplit("/", 1)[0] + f"/{service}"
+    found = {f"the database {name}": stack.inside.dump(name) for name in stack.local["services"]}
+    assert team.person.email in found["the database identity"]
+    found["the topics"] = stack.inside.messages()
+    assert team.workspace in found["the topics"]
+    found |= stack.inside.logs()
+    assert any("ingestion" in name and text for name, text in stack.inside.logs().items())
+    for name, text in found.items():
+        assert not any(canary in text for canary in canaries), f"a secret in {name}"

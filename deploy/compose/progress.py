@@ -11,7 +11,8 @@ _LOG_LINES = 30
 def wait_ready(engine: Engine, patience: float = _PATIENCE_SECONDS) -> None:
     """Return when every service is healthy and every job has ended well.
 
-    Prints each as it gets there. Raises EngineError with the last lines of what went wrong.
+    Prints each as it gets there. Raises EngineError with the last lines of what went wrong, or of
+    what is still missing after `patience` s in which nothing got there.
     """
     deadline = time.monotonic() + patience
     told: set[str] = set()
@@ -21,6 +22,7 @@ def wait_ready(engine: Engine, patience: float = _PATIENCE_SECONDS) -> None:
         for one in containers:
             if one not in waiting and one.id not in told:
                 told.add(one.id)
+                deadline = time.monotonic() + patience
                 print(f"  {one.service:<24} {'done' if one.finished else 'healthy'}", flush=True)
         broken = [one for one in waiting if one.failed]
         if broken:

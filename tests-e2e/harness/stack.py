@@ -1,4 +1,9 @@
-"""The local stack as its users see it: the gateway, the simulator, and what local.json says."""
+"""A stack as its users see it: the gateway and the simulator.
+
+ROOKERY_E2E_TARGET says what kind: processes of this machine (`local`, the default) or containers
+(`compose`). Each run has a stack of its own, unless ROOKERY_LOCAL_JSON or ROOKERY_E2E_ENV_FILE
+names one that runs.
+"""
 
 from __future__ import annotations
 
@@ -19,17 +24,25 @@ from uuid import uuid4
 
 import httpx
 
+from deploy.compose import secret_file
+from deploy.compose.engine import Engine
+from deploy.local.demo import EMAIL, WORKSPACE
+from harness.inside import ComposeInside, Inside, LocalInside
+from libs.testing.servers import free_port
+
 ROOT = Path(__file__).parents[2]
+TARGET = os.environ.get("ROOKERY_E2E_TARGET") or "local"
 READY_SECONDS = 120
+COMPOSE_READY_SECONDS = 1800  # images are built, and a machine may be busy
 PLATFORMS = ("instagram", "tiktok", "linkedin", "x")
 
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack that runs, known by its `local.json`."""
+    """A stack that runs; `local` is what `local.json` says of one on this machine."""
 
     local: dict[str, Any]
-    home: Path
+    inside: Inside
     clients: ExitStack
 
     @property
@@ -136,11 +149,16 @@ def until(ask: Any, enough: Any = bool, *, timeout: float = 30, what: str = "it"
 
 @contextmanager
 def running_stack() -> Iterator[Stack]:
-    """A stack of the run's own, or the one whose local.json ROOKERY_LOCAL_JSON names."""
+    """A stack of the run's own, or one that runs; see above."""
+    with _composed() if TARGET == "compose" else _local() as stack:
+        yield stack
+
+
+@contextmanager
+def _local() -> Iterator[Stack]:
     if existing := os.environ.get("ROOKERY_LOCAL_JSON"):
-        path = Path(existing)
         with ExitStack() as clients:
-            yield Stack(json.loads(path.read_text()), path.parent, clients)
+            yield _of_local_json(Path(existing), clients)
         return
     # Not below pytest's folder, which is closed to the user PostgreSQL runs as under root.
     folder = Path(tempfile.mkdtemp(prefix="rookery-e2e-"))
@@ -170,8 +188,68 @@ def running_stack() -> Iterator[Stack]:
                 assert time.monotonic() < deadline, f"the stack is not ready:\n{said}"
                 time.sleep(0.2)
             with ExitStack() as clients:
-                yield Stack(json.loads(local.read_text()), home, clients)
+                yield _of_local_json(local, clients)
         finally:
             stack.send_signal(signal.SIGINT)
             stack.wait(60)
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _of_local_json(path: Path, clients: ExitStack) -> Stack:
+    local = json.loads(path.read_text())
+    inside = LocalInside(path.parent, local["database"], local["kafka"])
+    return Stack(local, inside, clients)
+
+
+@contextmanager
+def _composed() -> Iterator[Stack]:
+    if existing := os.environ.get("ROOKERY_E2E_ENV_FILE"):
+        project = os.environ.get("COMPOSE_PROJECT_NAME", "rookery")
+        with ExitStack() as clients:
+            yield _of_env_file(Path(existing), project, clients)
+        return
+    with tempfile.TemporaryDirectory(prefix="rookery-e2e-") as folder:
+        env_file = Path(folder) / ".env"
+        project = f"rookery-e2e-{uuid4().hex[:8]}"
+        gateway, simulator = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+        given = {
+            **secret_file.simulated({}),
+            "GATEWAY_ADDRESS": gateway,
+            "ROOKERY_PUBLIC_URL": f"http://{gateway}",
+            "SIMULATOR_ADDRESS": simulator,
+            "ROOKERY_SIMULATOR_PUBLIC_URL": f"http://{simulator}",
+            "SIMULATOR_DRIP": "0",
+        }
+        secret_file.fill(env_file, ROOT / ".env.example", given)
+        try:
+            compose(env_file, project, "up")
+            with ExitStack() as clients:
+                yield _of_env_file(env_file, project, clients)
+        finally:
+            compose(env_file, project, "down", "--volumes")
+
+
+def compose(env_file: Path, project: str, *words: str) -> None:
+    """One of the commands behind `make up` and its like. Raises CalledProcessError."""
+    argv = [sys.executable, "-m", "deploy.compose"]
+    options = [f"--env-file={env_file}", f"--project={project}"]
+    subprocess.run([*argv, *options, *words], cwd=ROOT, check=True, timeout=COMPOSE_READY_SECONDS)
+
+
+def _of_env_file(env_file: Path, project: str, clients: ExitStack) -> Stack:
+    env = secret_file.read(env_file)
+    local: dict[str, Any] = {
+        "gateway": env["ROOKERY_PUBLIC_URL"],
+        "simulator": env["ROOKERY_SIMULATOR_PUBLIC_URL"],
+        "services": ["identity", "accounts", "ingestion", "analytics", "audit"],
+        "demo": {"email": EMAIL, "password": env["DEMO_PASSWORD"]},
+        "webhook_secrets": {
+            name: env[f"INGESTION_{name.upper()}_WEBHOOK_SECRETS"] for name in PLATFORMS
+        },
+    }
+    stack = Stack(local, ComposeInside(Engine(project, env_file)), clients)
+    [demo] = [
+        one for one in stack.demo().get("/v1/workspaces")["items"] if one["name"] == WORKSPACE
+    ]
+    local["demo"]["workspace_id"] = demo["id"]
+    return stack

@@ -225,3 +225,7 @@ async def test_a_relay_by_itself_shows_its_numbers(watched: Watched) -> None:
     assert instance.argv[-1] == "relay"
     assert await instance.metric("rookery_relay_leading", relay="accounts") == 1
     assert await instance.metric("rookery_relay_lag_rows", relay="accounts") == 0
+    async with httpx.AsyncClient(trust_env=False) as http:
+        page = (await http.get(f"{instance.url}/metrics")).text
+    # Shown before the first, which would be no increase otherwise.
+    assert 'rookery_relay_refeeds_total{relay="accounts"} 0.0' in page

@@ -40,3 +40,9 @@ BATCHES = Histogram(
     ["reader"],
     buckets=(1, 10, 100, 500, 1000, 2000, 4000),
 )
+
+
+def begin(reader: str) -> None:
+    """Show these as 0: the first of them would not be an increase otherwise. Idempotent."""
+    for metric in (APPLIED, DUPLICATES, DEAD, RETRIES, REWINDS, INTERRUPTIONS, LAST_ERROR):
+        metric.labels(reader)

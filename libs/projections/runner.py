@@ -77,7 +77,7 @@ class Runner:
             watchdog=self._watchdog,
         )
         self._taking: _Taking | None = None
-        metrics.LAST_ERROR.labels(reader.name)  # there from the start, 0 for never
+        metrics.begin(reader.name)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read until `stop` is set; a broken broker or database is waited for, in order."""

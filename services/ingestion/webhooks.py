@@ -172,6 +172,9 @@ class Webhooks:
         self._appender = appender
         self._instagram_secrets = instagram_secrets
         self._public_url = public_url.rstrip("/")
+        for name in platforms:
+            for outcome in ("accepted", "set-aside", "bad-signature", "unavailable"):
+                _counter(name, outcome)  # shown as 0: the first would not be an increase otherwise
 
     def platform(self, name: str) -> Platform:
         """The platform of an address; raises NotFound."""

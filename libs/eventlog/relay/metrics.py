@@ -39,3 +39,9 @@ HORIZON_AGE = Gauge(
     "Age of the oldest open write transaction, behind which the relay waits",
     ["relay"],
 )
+
+
+def begin(relay: str) -> None:
+    """Show these as 0: the first of them would not be an increase otherwise. Idempotent."""
+    for counter in (RELAYED, UNTOLD, REFED, INTERRUPTIONS):
+        counter.labels(relay)

@@ -28,6 +28,7 @@ from libs.eventlog.relay.metrics import (
     REFED,
     RELAYED,
     SEND_DURATION,
+    begin,
 )
 from libs.eventlog.relay.position import Deposed, Position
 from libs.eventlog.relay.reading import Batch, LogReader, set_aside
@@ -63,6 +64,7 @@ class Relay:
         self.source = source
         self._url = database_url
         self._broker = broker
+        begin(source.name)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Relay until `stop` is set. Broken connections are mended with growing pauses.

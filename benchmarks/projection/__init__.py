@@ -61,7 +61,7 @@ async def measure(
 
 async def _fill(case: Case, broker: BrokerConfig, events: int) -> None:
     by_topic: dict[str, list[Any]] = {}
-    for item in sent(case.history, events):
+    for item in sent(case.history, events, case.reader.types):
         by_topic.setdefault(item.topic, []).append((item.envelope, encode(item.event)))
     for topic, pairs in by_topic.items():
         await Publisher(broker, topic).send(pairs)

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any, get_args
 from uuid import UUID
 
@@ -214,12 +215,13 @@ def everything(world: World) -> Iterator[Event]:
 History = Callable[[World], Iterator[Event]]
 
 
-def sent(history: History, count: int) -> Sequence[Sent]:
-    """The first `count` events of a history, in the order of their owners' logs."""
+def sent(history: History, count: int, types: frozenset[str] | None = None) -> Sequence[Sent]:
+    """The first `count` events (of these wire types), in the order of their owners' logs."""
     world = World()
     ids = World(7)
     found: list[Sent] = []
-    for number, event in zip(range(count), history(world), strict=False):
+    wanted = (event for event in history(world) if types is None or event.type in types)
+    for number, event in enumerate(islice(wanted, count)):
         owner = event.type.partition(".")[0]
         account = getattr(event, "account_id", None)
         workspace = getattr(event, "workspace_id", None)

@@ -80,7 +80,7 @@ def run_by_hand(task: Task) -> dict[str, float]:
     case = CASES[task.case]
     partitions = list(range(task.broker["partitions"]))
     parts: dict[tuple[str, int], list[Any]] = defaultdict(list)
-    for item in sent(case.history, task.events):
+    for item in sent(case.history, task.events, case.reader.types):
         number = DefaultPartitioner()(item.envelope.stream.encode(), partitions, partitions)
         parts[item.topic, number].append(item)
     batches: list[tuple[list[Load], tuple[Any, ...]]] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from uuid import uuid5
+from uuid import UUID, uuid5
 
 import orjson
 
@@ -299,7 +299,7 @@ def _trail(batch: Sequence[Sent]) -> list[Load]:
         client = (meta.ip, meta.user_agent, service, meta.correlation_id)
         details = orjson.dumps(trail.details(item.event)).decode()
         whose = (envelope.id, envelope.workspace_id, meta.actor_id)
-        rows.append((*whose, action, entity, id_, envelope.time, *client, details))
+        rows.append((*whose, action, entity, UUID(id_), envelope.time, *client, details))
     types = {
         "id": "uuid", "workspace_id": "uuid", "actor_id": "uuid", "action": "text",
         "entity_type": "text", "entity_id": "uuid", '"timestamp"': "timestamptz",

@@ -34,7 +34,7 @@ async def measure(rounds: int, say: Say) -> list[Figure]:
             "servers": {"postgres": database_server.pid, "broker": server.pid},
         }
         webhooks = Subject("ingestion", url, EVENTS, common)
-        figures = await webhooks.figures(rounds, "webhook events, translated", TARGET, say)
+        figures = await webhooks.figures(rounds, "webhooks, told", TARGET, say)
 
         url = await asyncio.to_thread(database, database_server.url, "accounts")
         await asyncio.to_thread(fill_accounts, url, DOMAIN_EVENTS)
@@ -70,8 +70,8 @@ class Subject:
         relayed = Series(name, series["relay"].rounds)
         notes = {"bytes": round(self._results["send"][0].payload_bytes / self._order.expect)}
         beside = {
-            "producer.send() of the same bytes": (series["send"], target),
-            "send_batch() of the same bytes": (series["send_batch"], None),
+            "bare send()": (series["send"], target),
+            "bare send_batch()": (series["send_batch"], None),
         }
         figures = [
             Figure(
@@ -85,20 +85,21 @@ class Subject:
             )
             for text, (limit, to) in beside.items()
         ]
-        for process in ("client", "postgres", "broker"):
-            cpu = {work: self._cpu(work, process) for work in ("relay", "send")}
-            of = "relay" if process == "client" else process
-            figures.append(
-                Figure(
-                    "relay", f"{name}: CPU of {of}", "µs/event", cpu["relay"], cpu["send"], "lower"
-                )
-            )
+        for process, title in (
+            ("client", "relay"),
+            ("postgres", "PostgreSQL"),
+            ("broker", "broker"),
+        ):
+            cpu = Series(f"CPU of {title}", self._cpu("relay", process))
+            limit = None
+            if process != "postgres":  # which has no part in a bare send
+                limit = Series("bare send()", self._cpu("send", process))
+            of = f"{name}: CPU of {title}"
+            figures.append(Figure("relay", of, "µs/event", cpu, limit, better="lower"))
         return figures
 
-    def _cpu(self, work: str, process: str) -> Series:
-        return Series(
-            "with producer.send()", [result.cpu[process] for result in self._results[work]]
-        )
+    def _cpu(self, work: str, process: str) -> list[float]:
+        return [result.cpu[process] for result in self._results[work]]
 
     async def _run(self, work: Work) -> Result:
         self._topics += 1

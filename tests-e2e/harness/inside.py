@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from inspect import getsource
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +17,6 @@ from deploy.topics import TOPICS
 from libs.testing.servers.postgres import PROGRAMS
 
 _ALL_LINES = 1_000_000
-_CONSUMER = "/opt/kafka/bin/kafka-console-consumer.sh"
 
 
 class Inside(Protocol):
@@ -75,12 +75,13 @@ class ComposeInside:
         )
 
     def messages(self) -> str:
-        options = ["--bootstrap-server=localhost:9092", "--from-beginning", "--timeout-ms=20000"]
-        shown = [f"--property=print.{what}=true" for what in ("key", "headers")]
-        return "".join(
-            self.execute("kafka", _CONSUMER, f"--topic={topic}", *options, *shown)
-            for topic in TOPICS
+        # Read by one of our own containers: Kafka is not reached from here.
+        script = (
+            "import asyncio\nfrom aiokafka import AIOKafkaConsumer\n"
+            f"TOPICS = {TOPICS!r}\n{getsource(_messages)}\n"
+            "print(asyncio.run(_messages('kafka:9092')))"
         )
+        return self.execute("ingestion", "python", "-c", script)
 
     def logs(self) -> Mapping[str, str]:
         found = self.engine.containers()

@@ -81,7 +81,14 @@ async def _commit(
         outcomes = [(r.offset, False) for r in sifted.records if r.offset not in dead]
         allow(sorted([*outcomes, *((offset, True) for offset in dead)]) if dead else outcomes)
         await dead_letters.write(connection, reader.name, letters)
-        await checkpoints.move(connection, reader.name, *place, old=old, new=sifted.checkpoint)
+        await checkpoints.move(
+            connection,
+            reader.name,
+            *place,
+            old=old,
+            new=sifted.checkpoint,
+            durable=reader.durable,
+        )
     return letters
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from libs.projections import batch, checkpoints, metrics
 from libs.projections.batch import LimitReached
 from libs.projections.checkpoints import Checkpoint, Fenced
+from libs.projections.dead_letters import DeadLetter
 from libs.projections.limits import Limits, PoisonMeter
 from libs.projections.reader import Reader
 from libs.projections.sift import Record, Sifted, sift
@@ -28,8 +29,10 @@ class Retry(Exception):
 
 
 class Partitions:
-    """Of one reader's instance. `places` is what the database says, as far as we know.
+    """Of one reader's instance. `places` is where it stands.
 
+    The database says the same, or less by messages that did not concern the reader: those are
+    written down every second, or with the next that does, and are read again after a crash.
     `rewound` are those being read again from their start, to find what stands before a hole.
     `prefix` stands before the topics' names on the broker.
     """
@@ -44,6 +47,7 @@ class Partitions:
         watchdog: Watchdog,
     ) -> None:
         self.places: dict[TopicPartition, Checkpoint] = {}
+        self._saved: dict[TopicPartition, Checkpoint] = {}
         self.rewound: set[TopicPartition] = set()
         self._reader = reader
         self._engine = engine
@@ -85,7 +89,7 @@ class Partitions:
                 else:
                     consumer.resume(place)
                     consumer.seek(place, checkpoint.next_offset)
-                self.places[place] = checkpoint
+                self.places[place] = self._saved[place] = checkpoint
                 self._meters.setdefault(place, PoisonMeter(self._limits))
                 self.rewound.discard(place)
 
@@ -116,27 +120,29 @@ class Partitions:
     ) -> None:
         key = (self._topic(place), place.partition)
         began = time.perf_counter()
-        try:
-            letters = await batch.commit(
-                self._engine,
-                self._reader,
-                old,
-                sifted,
-                place=key,
-                allow=self._meters[place].check,
-            )
-        except LimitReached as limit:
-            await self._stop_partition(consumer, place, records, limit.upto)
-            return
-        except Fenced:
-            log.warning("fenced", reader=self._reader.name, partition=str(place))
-            self.places.pop(place, None)
-            return
-        except Exception as error:
-            if batch.is_passing(error):
-                raise Retry(type(error).__name__) from error
-            raise
-        self._meters[place].accept()
+        letters: list[DeadLetter] = []
+        if sifted.concerns:
+            try:
+                letters = await batch.commit(
+                    self._engine,
+                    self._reader,
+                    self._saved[place],
+                    sifted,
+                    place=key,
+                    allow=self._meters[place].check,
+                )
+            except LimitReached as limit:
+                await self._stop_partition(consumer, place, records, limit.upto)
+                return
+            except Fenced:
+                self._fenced(place)
+                return
+            except Exception as error:
+                if batch.is_passing(error):
+                    raise Retry(type(error).__name__) from error
+                raise
+            self._meters[place].accept()
+            self._saved[place] = sifted.checkpoint
         self.places[place] = sifted.checkpoint
         seconds = time.perf_counter() - began
         self._count(sifted, len(letters), len(records), seconds)
@@ -162,6 +168,39 @@ class Partitions:
         if sifted.hole_at is not None:
             await self._rewind(consumer, place, sifted.hole_at)
 
+    async def save(self) -> None:
+        """Write down where we stand, if anything has moved that did not concern us. Raises Retry."""
+        async with self._working:
+            moved = {
+                place: (self._saved[place], checkpoint)
+                for place, checkpoint in self.places.items()
+                if checkpoint != self._saved[place]
+            }
+            for place, (old, new) in moved.items():
+                try:
+                    async with self._engine.begin() as connection:
+                        await checkpoints.move(
+                            connection,
+                            self._reader.name,
+                            self._topic(place),
+                            place.partition,
+                            old=old,
+                            new=new,
+                            durable=False,
+                        )
+                except Fenced:
+                    self._fenced(place)
+                except Exception as error:
+                    if batch.is_passing(error):
+                        raise Retry(type(error).__name__) from error
+                    raise
+                else:
+                    self._saved[place] = new
+
+    def _fenced(self, place: TopicPartition) -> None:
+        log.warning("fenced", reader=self._reader.name, partition=str(place))
+        self.places.pop(place, None)
+
     async def _rewind(self, consumer: AIOKafkaConsumer, place: TopicPartition, offset: int) -> None:
         """What stands before the hole may stand at the beginning: the topic was fed again."""
         if place in self.rewound:
@@ -181,11 +220,11 @@ class Partitions:
         upto: int | None,
     ) -> None:
         """Take in what is allowed, then stop and say so; nothing beyond is dropped."""
-        old = self.places[place]
+        old = self._saved[place]
         key = (self._topic(place), place.partition)
         if upto is not None:
             allowed = [record for record in records if record.offset <= upto]
-            sifted = Sifted(old)
+            sifted = Sifted(self.places[place])
             sift(self._reader, sifted, allowed)
             try:
                 await batch.commit(
@@ -208,7 +247,7 @@ class Partitions:
         async with self._engine.begin() as connection:
             await checkpoints.stop(connection, self._reader.name, *key, reason)
         consumer.pause(place)
-        self.places[place] = Checkpoint(old.next_offset, old.cursor, reason)
+        self.places[place] = self._saved[place] = Checkpoint(old.next_offset, old.cursor, reason)
         self._meters[place] = PoisonMeter(self._limits)
         log.error(
             "partition stopped", reader=self._reader.name, partition=str(place), reason=reason

@@ -45,7 +45,9 @@ class Reader:
 
     `apply` gets events in order within each stream, writes only tables of its own service, and
     may be called again with the same events after a rollback. `types` are the wire types it
-    wants, all others are passed over without decoding; None wants every type.
+    wants, all others are passed over without decoding; None wants every type. What a reactor wrote
+    goes out into the world by its service's relay, so it must not be lost again (`durable`); what a
+    projection wrote can be.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Reader:
     types: frozenset[str] | None
     apply: Apply
     tables: tuple[str, ...] = field(default=(), compare=False)
+    durable: bool = False
 
 
 def projection(
@@ -90,4 +93,4 @@ def reactor(
             if first.first() is not None:
                 await handle(connection, received)
 
-    return Reader(name, tuple(topics), wire_types(*events), apply)
+    return Reader(name, tuple(topics), wire_types(*events), apply, durable=True)

@@ -31,6 +31,7 @@ log = structlog.get_logger(__name__)
 
 MAX_RECORDS = 1_000
 HINT_SECONDS = 5.0
+SAVE_SECONDS = 1.0
 REBALANCE_MS = 15_000
 # So many messages are sifted before the batch under way gets its turn.
 _AT_ONCE = 64
@@ -124,11 +125,14 @@ class Runner:
     async def _read(self, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:
         backoff = 0
         self._watchdog.progress()
-        hinted = watched = time.monotonic()
+        hinted = saved = watched = time.monotonic()
         while not stop.is_set():
             try:
                 await self._partitions.find(consumer)
                 await self._fetch_and_take(consumer)
+                if time.monotonic() - saved > SAVE_SECONDS:
+                    await self._partitions.save()
+                    saved = time.monotonic()
                 backoff = 0
             except Retry as retry:
                 metrics.RETRIES.labels(self.reader.name).inc()
@@ -152,6 +156,7 @@ class Runner:
                 )
         with contextlib.suppress(Retry):
             await self._taken()
+            await self._partitions.save()
 
     async def _fetch_and_take(self, consumer: AIOKafkaConsumer) -> None:
         """Begin to take in what there is, or finish what was begun if there is nothing more."""

@@ -40,6 +40,11 @@ class Sifted:
     duplicates: int = 0
     hole_at: int | None = None
 
+    @property
+    def concerns(self) -> bool:
+        """Whether there is anything to write but the place."""
+        return bool(self.events or self.poison)
+
 
 def sift(reader: Reader, sifted: Sifted, records: Sequence[Record]) -> None:
     """Decode what the reader wants and has not had; stop short at a hole.

@@ -43,6 +43,9 @@ from libs.messaging.tracing import sending
 log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 0.25
+# What a NOTIFY told of may stand behind an older transaction for a moment.
+SOON_SECONDS = 0.01
+STIR_SECONDS = 0.1
 STANDBY_SECONDS = 1.0
 BROKER_CHECK_SECONDS = 5.0
 _BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0)
@@ -109,7 +112,10 @@ class Relay:
             tcp_user_timeout=10_000,
             # A process that is stopped keeps its connection and the lock: leading, it asks
             # something every few seconds, so one that is silent for so long has lost the lead.
-            options="-c timezone=UTC -c statement_timeout=30s -c idle_session_timeout=30s",
+            # A cursor that a dying server forgets is that of messages which are sent again, and
+            # readers pass over repeats: no need to wait for the disk.
+            options="-c timezone=UTC -c statement_timeout=30s -c idle_session_timeout=30s"
+            " -c synchronous_commit=off",
         )
 
     async def _attempt(self, stop: asyncio.Event) -> None:
@@ -146,7 +152,7 @@ class Relay:
                 cursor=position.cursor,
                 ends=position.ends,
             )
-            checked = time.monotonic()
+            checked = told = time.monotonic()
             partition_of = await producer.partitioner(self.source.topic)
             reader = LogReader(self.source, reading, partition_of)
             log.info("relay leads", relay=self.source.name, cursor=str(position.cursor))
@@ -166,7 +172,9 @@ class Relay:
                         await observe_backlog(connection, self.source, position.cursor)
                         checked = time.monotonic()
                     if not batch.full:
-                        await _notified(connection, POLL_SECONDS)
+                        stirred = time.monotonic() - told < STIR_SECONDS
+                        if await _notified(connection, SOON_SECONDS if stirred else POLL_SECONDS):
+                            told = time.monotonic()
                         ahead = asyncio.create_task(reader.read(batch.cursor, batch.last))
             finally:
                 ahead.cancel()
@@ -247,10 +255,11 @@ class Relay:
         raise FedAgain
 
 
-async def _notified(connection: psycopg.AsyncConnection[Row], timeout: float) -> None:
-    """Return at the next NOTIFY, or after `timeout` seconds."""
+async def _notified(connection: psycopg.AsyncConnection[Row], timeout: float) -> bool:
+    """True at the next NOTIFY, False after `timeout` seconds."""
     async for _ in connection.notifies(timeout=timeout, stop_after=1):
-        return
+        return True
+    return False
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

@@ -14,7 +14,7 @@ import pytest
 from deploy.compose.engine import EngineError
 from deploy.gateway.render import SERVICES
 from harness.inside import ComposeInside
-from harness.stack import TARGET, Stack, compose, running_stack, until
+from harness.stack import TARGET, Person, Stack, compose, running_stack, until
 
 pytestmark = pytest.mark.skipif(
     TARGET != "compose", reason="about containers only: make e2e TARGET=compose"
@@ -114,14 +114,27 @@ def test_data_outlives_the_containers(stack: Stack, inside: ComposeInside) -> No
 
 def _ids(stack: Stack) -> set[str]:
     base = f"/v1/workspaces/{stack.local['demo']['workspace_id']}"
-    return {event["id"] for event in stack.demo().get(f"{base}/events", limit=100)["items"]}
+    return {event["id"] for event in _got(stack.demo(), f"{base}/events?limit=100")["items"]}
+
+
+def _got(person: Person, path: str) -> Any:
+    """The JSON of a request that may be asked again: a service that lost its database says 503."""
+    answer = until(
+        lambda: person.http.get(path),
+        lambda answer: answer.status_code != 503,
+        timeout=60,
+        what=path,
+    )
+    assert answer.is_success, answer.text
+    return answer.json()
 
 
 def _see_one_webhook_through(stack: Stack) -> None:
     """From the simulated platform into the demo's log and its chart of changes."""
     base = f"/v1/workspaces/{stack.local['demo']['workspace_id']}"
     demo = until(lambda: _signed_in(stack), timeout=120, what="signing in")
-    [account] = [one for one in demo.get(f"{base}/accounts")["items"] if one["platform"] == "x"]
+    accounts = _got(demo, f"{base}/accounts")["items"]
+    [account] = [one for one in accounts if one["platform"] == "x"]
     asked = {"platform": "x", "handles": [account["handle"]], "event": "follow.follow", "count": 1}
     [webhook] = stack.control("generate", asked)
     until(

@@ -13,6 +13,7 @@ import uvloop
 from rich.console import Console
 
 from benchmarks.figures import LATEST, Figure, save, show
+from benchmarks.servers import broker_kind
 
 # Each is a module `benchmarks.<name>` with `async def measure(rounds, say) -> list[Figure]`.
 PARTS = ("append", "relay", "projection", "latency", "stack", "peers")
@@ -27,7 +28,7 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
-    console = Console()
+    console = Console(width=max(140, Console().width))
     figures: list[Figure] = []
     for name in options.parts or PARTS:
         started = time.monotonic()
@@ -40,7 +41,7 @@ def main() -> None:
         figures += found
         about = {
             "rounds": options.rounds,
-            "broker": os.environ.get("ROOKERY_TEST_BROKER", "embedded"),
+            "broker": broker_kind(),
         }
         save(found, options.json, about)
         console.print(f"  done in {time.monotonic() - started:.0f} s")

@@ -7,7 +7,6 @@ ROOKERY_TEST_BROKER=apache on Apache Kafka.
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import statistics
 import tempfile
@@ -325,7 +324,7 @@ def _both(times: list[float]) -> str:
 @contextmanager
 def _broker() -> Iterator[dict[str, str]]:
     """What names the broker to the stack; nothing for its own."""
-    if os.environ.get("ROOKERY_TEST_BROKER") != "apache":
+    if servers.broker_kind() != "apache":
         yield {}
         return
     with servers.broker() as broker:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from libs.messaging.config import BrokerConfig
-from libs.testing.servers import Broker, EmbeddedBroker, PostgresServer
+from libs.testing.servers import Broker, EmbeddedBroker, PostgresServer, kafka_dist
 from libs.testing.servers.apache import apache_broker
 
 POSTGRES = {
@@ -35,12 +35,20 @@ def postgres() -> Iterator[PostgresServer]:
             server.stop("fast")
 
 
+def broker_kind() -> str:
+    """What production uses, `apache`, where it can run; ROOKERY_TEST_BROKER names another."""
+    there = "apache" if kafka_dist.jars() or kafka_dist.can_fetch() else "embedded"
+    return os.environ.get("ROOKERY_TEST_BROKER", there)
+
+
 @contextmanager
 def broker() -> Iterator[Broker]:
-    """Apache Kafka with ROOKERY_TEST_BROKER=apache, else the embedded one. Blocks."""
+    """The broker of `broker_kind`, empty; fetches Apache Kafka at its first use. Blocks."""
     with tempfile.TemporaryDirectory(prefix="rookery-bench-") as folder:
         server: Broker
-        if os.environ.get("ROOKERY_TEST_BROKER") == "apache":
+        if broker_kind() == "apache":
+            if kafka_dist.jars() is None:
+                kafka_dist.fetch()
             server = apache_broker(Path(folder) / "kafka")
         else:
             server = EmbeddedBroker(Path(folder) / "broker.log")

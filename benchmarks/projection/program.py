@@ -91,6 +91,7 @@ def run_by_hand(task: Task) -> dict[str, float]:
                 end = (begin + len(batch), *batch[-1].envelope.cursor)
                 batches.append((case.loads(batch), (*end, *place)))
     with psycopg.connect(libpq_url(task.database), autocommit=True) as connection:
+        connection.execute("SET synchronous_commit TO off")  # as the runner does
         for topic, number in parts:
             connection.execute(
                 "INSERT INTO checkpoints (reader, topic, partition, next_offset, xid, position)"

@@ -104,7 +104,7 @@ class ApacheCluster:
         if not led:
             raise ServerError("no node of the cluster has noted a controller")
         newest = max(led, key=lambda state: int(state["leaderEpoch"]))
-        return self.nodes[newest["leaderId"] - 1]
+        return self.nodes[int(newest["leaderId"]) - 1]
 
     def leader(self, topic: str, partition: int) -> KafkaNode:
         """The node that leads the partition. Raises ServerError when none does."""

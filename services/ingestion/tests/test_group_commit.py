@@ -69,12 +69,16 @@ async def held_up(urls: ServiceUrls) -> AsyncIterator[None]:
         yield
 
 
+def _busy(lane: group_commit._Lane) -> bool:
+    return lane._connection is not None
+
+
 async def occupy(appender: Appender) -> list[asyncio.Task[None]]:
     """Both lanes in a statement, with the items -1 and -2."""
     tasks = []
     for number, lane in enumerate(reversed(appender._lanes), start=1):
         tasks.append(asyncio.create_task(appender.submit(Delivery([item(-number)]))))
-        await until(lambda lane=lane: lane._connection is not None)
+        await until(partial(_busy, lane))
     return tasks
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from aiokafka import AIOKafkaConsumer
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from libs.chassis.provision import ServiceUrls
@@ -126,6 +127,32 @@ async def test_types_nobody_asked_for_are_not_decoded(
     async with running(runner_of(engine, broker_config)):
         await applied(engine, {who: [1]})
     assert await letters(engine) == []
+
+
+async def test_the_place_is_written_down_where_nothing_concerned_the_reader(
+    spine: ServiceUrls, engine_of: EngineOf, broker_config: BrokerConfig
+) -> None:
+    engine, who = engine_of(spine.worker), uuid4()
+    publisher = Publisher(broker_config, "spine.events")
+
+    async def place() -> int:
+        async with engine.connect() as connection:
+            found = await connection.execute(text("SELECT max(next_offset) FROM checkpoints"))
+            return int(found.scalar_one() or 0)
+
+    async with running(runner_of(engine, broker_config)):
+        await publisher.publish([Muttered(who=who)] * 3, stream="s")
+        await until(lambda: _is(place, 3), what="the place to be written down while it reads on")
+        await publisher.publish([*counted(who, 1, 2), Muttered(who=who)], stream="s")
+        await applied(engine, {who: [1, 2]})
+        await until(lambda: _is(place, 6), what="the place behind the last of them")
+    async with running(runner_of(engine, broker_config)):
+        await publisher.publish(counted(who, 3, 3), stream="s")
+        await applied(engine, {who: [1, 2, 3]})
+
+
+async def _is(ask: Callable[[], Awaitable[int]], expected: int) -> bool:
+    return await ask() == expected
 
 
 @pytest.mark.parametrize(

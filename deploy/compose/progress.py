@@ -37,7 +37,10 @@ def wait_ready(engine: Engine, patience: float = _PATIENCE_SECONDS) -> None:
 def _is_there(engine: Engine, container: Container) -> bool:
     if container.finished:
         return True
-    return container.state == "running" and engine.check(container) == "healthy"
+    if container.is_job or container.state != "running":
+        return False
+    # Empty where nothing is checked.
+    return engine.check(container) in {"", "healthy"}
 
 
 def _reasons(engine: Engine, containers: list[Container]) -> str:

@@ -13,8 +13,10 @@ from libs.chassis.settings import ServiceSettings
 from libs.testing.servers.kafka_dist import VERSION as KAFKA
 
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
-INCLUDED = (ROOT / "docker-compose.observability.yml").read_text()
-BOTH = COMPOSE + INCLUDED
+INCLUDED = re.findall(
+    r"docker-compose\.\w+\.yml", re.findall(r"^include: .*", COMPOSE, re.MULTILINE)[0]
+)
+ALL = COMPOSE + "".join((ROOT / name).read_text() for name in INCLUDED)
 EXAMPLE = ROOT / ".env.example"
 VARIABLE = re.compile(r"\$\{([A-Z0-9_]+):([-?])([^}]*)\}")
 # Read by Compose itself.
@@ -25,7 +27,7 @@ TELEMETRY = {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER_ARG"}
 
 def _variables(kind: str) -> dict[str, str]:
     """The variables with a default (`-`) or without (`?`), and what follows."""
-    return {name: rest for name, sort, rest in VARIABLE.findall(BOTH) if sort == kind}
+    return {name: rest for name, sort, rest in VARIABLE.findall(ALL) if sort == kind}
 
 
 def _block(name: str) -> dict[str, str]:
@@ -53,7 +55,7 @@ def _names(settings: type[ServiceSettings]) -> dict[str, str]:
 
 
 def test_every_variable_is_read_with_a_default_or_demanded() -> None:
-    assert len(re.findall(r"\$\{", BOTH)) == len(VARIABLE.findall(BOTH))
+    assert len(re.findall(r"\$\{", ALL)) == len(VARIABLE.findall(ALL))
     assert not set(_variables("-")) & set(_variables("?"))
 
 
@@ -66,7 +68,7 @@ def test_the_example_documents_every_variable_and_its_default() -> None:
 
 
 def test_a_variable_has_the_same_default_everywhere() -> None:
-    found = {(name, rest) for name, sort, rest in VARIABLE.findall(BOTH) if sort == "-"}
+    found = {(name, rest) for name, sort, rest in VARIABLE.findall(ALL) if sort == "-"}
     assert len(found) == len(_variables("-"))
 
 
@@ -108,9 +110,12 @@ def test_the_simulators_values_are_variables() -> None:
 
 def test_images_are_pinned_and_kafkas_is_the_one_that_is_tested() -> None:
     dockerfile = (ROOT / "deploy/images/Dockerfile").read_text()
-    images = re.findall(r"image: (docker\.io/\S+)", BOTH)
+    images = re.findall(r"image: (docker\.io/\S+)", ALL)
     images += re.findall(r"^ARG PYTHON=(\S+)", dockerfile, re.MULTILINE)
     assert len(images) == 7
+    # A backup is restored by the programs of the server that it is of.
+    backups = (ROOT / "deploy/backup/Dockerfile").read_text()
+    assert re.findall(r"^ARG POSTGRES=(\S+)", backups, re.MULTILINE)[0] in images
     assert all(re.search(r":v?\d+\.\d+\.?\d*", image) for image in images)
     assert f"docker.io/apache/kafka:{KAFKA}" in images
 

@@ -34,7 +34,7 @@ async def measure(rounds: int, say: Say) -> list[Figure]:
             "servers": {"postgres": database_server.pid, "broker": server.pid},
         }
         webhooks = Subject("ingestion", url, EVENTS, common)
-        figures = await webhooks.figures(rounds, "webhooks, told", TARGET, say)
+        figures = await webhooks.figures(rounds, "webhooks, translated", TARGET, say)
 
         url = await asyncio.to_thread(database, database_server.url, "accounts")
         await asyncio.to_thread(fill_accounts, url, DOMAIN_EVENTS)

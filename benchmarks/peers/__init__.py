@@ -87,7 +87,7 @@ async def _rookery(rounds: int, say: Say) -> dict[str, Series]:
         *await projection.measure(rounds, say, cases=("follower changes",)),
     ]
     rates = {figure.name: figure.measured.rounds for figure in figures}
-    relayed, projected = rates["webhook events, translated"], rates["follower changes"]
+    relayed, projected = rates["webhooks, translated"], rates["follower changes"]
     return {
         ONE: Series("Rookery", rates["webhooks, 1 change per body"]),
         TEN: Series("Rookery", rates["events, 10 changes per body"]),

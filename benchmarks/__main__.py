@@ -16,7 +16,7 @@ from benchmarks.figures import LATEST, Figure, save, show
 from benchmarks.servers import broker_kind
 
 # Each is a module `benchmarks.<name>` with `async def measure(rounds, say) -> list[Figure]`.
-PARTS = ("append", "relay", "projection", "latency", "stack", "peers")
+PARTS = ("append", "relay", "projection", "latency", "growth", "stack", "peers")
 
 
 def main() -> None:

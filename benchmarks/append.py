@@ -41,6 +41,19 @@ INSERT INTO account_routes
 SELECT 'instagram', n::text, gen_random_uuid(), gen_random_uuid(), false, true, now(), 1, 1
 FROM generate_series(1, %s) AS n
 """
+_PAST = """
+WITH past AS (
+  SELECT gen_random_uuid() AS id, (1 + n %% %(accounts)s)::text AS platform_user_id
+  FROM generate_series(1, %(rows)s) AS n
+), keys AS (
+  INSERT INTO event_keys (id) SELECT id FROM past
+)
+INSERT INTO events
+  (id, workspace_id, social_account_id, platform, type, payload, metadata, received_at)
+SELECT id, workspace_id, account_id, platform, 'comments',
+  jsonb_build_object('id', id, 'text', repeat('x', 80)), '{}', now()
+FROM past JOIN account_routes USING (platform_user_id)
+"""
 # The same columns, indexes and partitions, and no more: no keys, no policies.
 _TWIN = """
 DO $$
@@ -126,6 +139,7 @@ class _Bench:
     service: _Server
     no_op: _Server
     numbers: Iterator[int]
+    accounts: int
     batch: float = 0.0
     seen: dict[str, list[float]] = field(default_factory=dict)
 
@@ -186,7 +200,7 @@ class _Bench:
             self.webhooks,
             self.changes,
             next(self.numbers),
-            ACCOUNTS,
+            self.accounts,
             path=path,
         )
         before = server.cpu()
@@ -218,8 +232,41 @@ class _Bench:
 
 async def measure(rounds: int, say: Callable[[str], None]) -> list[Figure]:
     """The figures of `append`, for bodies of 1 and of 10 changes."""
+    figures: list[Figure] = []
+    with _running(ACCOUNTS, 0) as bench_of:
+        for changes in WEBHOOKS:
+            bench = bench_of(changes)
+            series = await alternate(
+                rounds,
+                append=bench.append,
+                bare_no_op=bench.respond,
+                COPY=bench.copy,
+                FastAPI_no_op=bench.respond_as_fastapi,
+            )
+            figures += _figures(bench, series, say)
+    return figures
+
+
+async def event_costs(rounds: int, *, accounts: int, rows: int) -> dict[str, Series]:
+    """CPU µs of server and PostgreSQL for one of ten events a body.
+
+    There are `accounts` accounts, and `rows` rows in the log before.
+    """
+    with _running(accounts, rows) as bench_of:
+        bench = bench_of(10)
+        for _ in range(rounds):
+            await bench.append()
+    return {
+        name: Series(name, [value / 10 for value in bench.micros(name).rounds])
+        for name in ("server CPU, webhook", "PostgreSQL CPU")
+    }
+
+
+@contextmanager
+def _running(accounts: int, rows: int) -> Iterator[Callable[[int], _Bench]]:
+    """The service and the no-op, and what measures them with so many changes a body. Blocks."""
     with servers.postgres() as database, tempfile.TemporaryDirectory() as folder:
-        urls = await asyncio.to_thread(_database, database.url)
+        urls = _database(database.url, accounts, rows)
         url = make_url(database.url).set(database=make_url(urls.owner).database)
         common = {"ROOKERY_SERVICE_SECRET": "benchmark " * 4, "ROOKERY_LOG_LEVEL": "WARNING"}
         real = {
@@ -229,40 +276,30 @@ async def measure(rounds: int, say: Callable[[str], None]) -> list[Figure]:
             "INGESTION_INSTAGRAM_WEBHOOK_SECRETS": SECRET,
         }
         nothing = {**common, "NO_OP_DATABASE_URL": "-", "NO_OP_WORKER_DATABASE_URL": "-"}
-        figures: list[Figure] = []
         numbers = itertools.count(0, max(WEBHOOKS.values()))
         logs = Path(folder)
         with (
             _served("services.ingestion", "INGESTION", real, logs / "ingestion.log") as service,
             _served("benchmarks.no_op", "NO_OP", nothing, logs / "no-op.log") as no_op,
         ):
-            for changes in WEBHOOKS:
-                bench = _Bench(
-                    changes,
-                    database,
-                    url.render_as_string(hide_password=False),
-                    service,
-                    no_op,
-                    numbers,
-                )
-                series = await alternate(
-                    rounds,
-                    append=bench.append,
-                    bare_no_op=bench.respond,
-                    COPY=bench.copy,
-                    FastAPI_no_op=bench.respond_as_fastapi,
-                )
-                figures += _figures(bench, series, say)
-    return figures
+
+            def bench_of(changes: int) -> _Bench:
+                text = url.render_as_string(hide_password=False)
+                return _Bench(changes, database, text, service, no_op, numbers, accounts)
+
+            yield bench_of
 
 
-def _database(superuser_url: str) -> ServiceUrls:
+def _database(superuser_url: str, accounts: int, rows: int) -> ServiceUrls:
     urls = provision(superuser_url, "ingestion", dict.fromkeys(ROLES, "benchmark"))
     upgrade(ROOT / "services/ingestion/migrations", urls.owner)
     with psycopg.connect(urls.worker) as connection:
-        connection.execute(_ROUTES, [ACCOUNTS])
+        connection.execute(_ROUTES, [accounts])
+        connection.execute(_PAST, {"rows": rows, "accounts": accounts})
     with psycopg.connect(urls.owner) as connection:
         connection.execute(_TWIN)
+    with psycopg.connect(superuser_url, dbname="ingestion", autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
     return urls
 
 

@@ -19,6 +19,7 @@ from benchmarks.servers import broker, broker_config, postgres
 EVENTS = 100_000
 DOMAIN_EVENTS = 50_000
 TARGET = 0.5
+_CPUS = (("client", "relay"), ("postgres", "PostgreSQL"), ("broker", "broker"))
 
 Say = Callable[[str], None]
 
@@ -42,6 +43,19 @@ async def measure(rounds: int, say: Say) -> list[Figure]:
         domain = Subject("accounts", url, DOMAIN_EVENTS, common)
         figures += await domain.figures(rounds, "domain events", None, say)
     return figures
+
+
+async def event_costs(rounds: int, *, partitions: int) -> dict[str, Series]:
+    """CPU µs of relay, PostgreSQL and broker for an event of ingestion's log."""
+    with postgres() as database_server, broker() as server:
+        url = await asyncio.to_thread(database, database_server.url, "ingestion")
+        await fill_ingestion(url, DOMAIN_EVENTS)
+        common = {
+            "broker": asdict(broker_config(server, partitions=partitions)),
+            "servers": {"postgres": database_server.pid, "broker": server.pid},
+        }
+        subject = Subject("ingestion", url, DOMAIN_EVENTS, common)
+        return await subject.costs(rounds)
 
 
 class Subject:
@@ -85,11 +99,7 @@ class Subject:
             )
             for text, (limit, to) in beside.items()
         ]
-        for process, title in (
-            ("client", "relay"),
-            ("postgres", "PostgreSQL"),
-            ("broker", "broker"),
-        ):
+        for process, title in _CPUS:
             cpu = Series(f"CPU of {title}", self._cpu("relay", process))
             limit = None
             if process != "postgres":  # which has no part in a bare send
@@ -97,6 +107,14 @@ class Subject:
             of = f"{name}: CPU of {title}"
             figures.append(Figure("relay", of, "µs/event", cpu, limit, better="lower"))
         return figures
+
+    async def costs(self, rounds: int) -> dict[str, Series]:
+        """CPU µs an event of each process, relaying."""
+        self._results["relay"] = [await self._run("relay") for _ in range(rounds)]
+        return {
+            f"CPU of {title}": Series(title, self._cpu("relay", process))
+            for process, title in _CPUS
+        }
 
     def _cpu(self, work: str, process: str) -> list[float]:
         return [result.cpu[process] for result in self._results[work]]

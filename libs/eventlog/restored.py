@@ -21,6 +21,7 @@ from aiokafka.errors import KafkaTimeoutError
 
 from libs.contracts.envelope import BadEnvelope, Cursor, cursor_header, read_cursor
 from libs.messaging.closing import close
+from libs.messaging.cluster import Cluster
 from libs.messaging.config import BrokerConfig
 
 _CHUNK = 1_000
@@ -92,9 +93,13 @@ async def count_strangers(
     )
     timeout = broker.request_timeout_ms / 1000
     try:
+        async with Cluster(broker) as cluster:
+            partitions = await cluster.partitions(topic)
         async with asyncio.timeout(timeout):
             await consumer.start()
-            places = await _places_behind(consumer, broker.prefix + topic, ends)
+            places = await _places_behind(
+                consumer, [TopicPartition(broker.prefix + topic, n) for n in partitions], ends
+            )
         consumer.assign(places)
         for place in places:
             consumer.seek(place, ends.get(place.partition, 0))
@@ -124,14 +129,10 @@ async def count_strangers(
 
 
 async def _places_behind(
-    consumer: AIOKafkaConsumer, topic: str, ends: Mapping[int, int]
+    consumer: AIOKafkaConsumer, places: Sequence[TopicPartition], ends: Mapping[int, int]
 ) -> list[TopicPartition]:
-    """The partitions that hold more than was acknowledged to the relay."""
-    # Also fetches what the client does not know yet.
-    if topic not in await consumer.topics():
-        return []
-    places = [TopicPartition(topic, n) for n in sorted(consumer.partitions_for_topic(topic) or ())]
-    found = await consumer.end_offsets(places)
+    """Those that hold more than was acknowledged to the relay."""
+    found = await consumer.end_offsets(places) if places else {}
     return [place for place in places if found[place] > ends.get(place.partition, 0)]
 
 

@@ -65,6 +65,19 @@ class Cluster:
         name = description["cluster_id"]
         return None if name is None else str(name)
 
+    async def partitions(self, topic: str) -> list[int]:
+        """The topic's partitions; none where it does not exist."""
+        async with asyncio.timeout(self._timeout):
+            # Of all topics: some brokers make one that is asked for by name.
+            described = await self._admin.describe_topics()
+        name = self._broker.prefix + topic
+        return sorted(
+            int(partition["partition"])
+            for found in described
+            if found["topic"] == name
+            for partition in found["partitions"]
+        )
+
     async def end_offsets(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
         """An offset that each partition's end has reached at least.
 

@@ -311,7 +311,7 @@ def _figures(bench: _Bench, series: dict[str, Series], say: Callable[[str], None
     database = bench.micros("PostgreSQL CPU")
     batch = Series("rows a commit", bench.seen["rows a commit"])
     say(
-        f"{per_body}: {webhooks.median:,.0f} webhooks/s of {series['no_op'].median:,.0f},"
+        f"{per_body}: {webhooks.median:,.0f} webhooks/s of {series['bare_no_op'].median:,.0f},"
         f" {events.median:,.0f} events/s of {series['COPY'].median:,.0f};"
         f" CPU µs a webhook: server {ours.median:.0f} (no-op {theirs.median:.0f}), PostgreSQL"
         f" {database.median:.0f}, load {bench.micros('load CPU').median:.0f};"

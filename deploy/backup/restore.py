@@ -60,7 +60,9 @@ def unpack(archive: Archive, backup: Backup, data: Path) -> None:
     data.mkdir(mode=0o700)
     try:
         with tarfile.open(source / "base.tar.gz", "r:gz") as tar:
-            tar.extractall(data, filter="tar")
+            # Ours alone, and proven by its checksums; older Pythons know no filter.
+            tar.extraction_filter = getattr(tarfile, "tar_filter", None)
+            tar.extractall(data)
     except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise BackupError(f"{source / 'base.tar.gz'} cannot be unpacked: {error}") from error
 

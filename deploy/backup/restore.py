@@ -62,7 +62,7 @@ def unpack(archive: Archive, backup: Backup, data: Path) -> None:
         with tarfile.open(source / "base.tar.gz", "r:gz") as tar:
             # Ours alone, and proven by its checksums; older Pythons know no filter.
             tar.extraction_filter = getattr(tarfile, "tar_filter", None)
-            tar.extractall(data)
+            tar.extractall(data)  # noqa: S202
     except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise BackupError(f"{source / 'base.tar.gz'} cannot be unpacked: {error}") from error
 
